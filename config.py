@@ -1,0 +1,269 @@
+"""Settings: the only reader of the environment.
+
+A slice of settings is a frozen dataclass whose fields are made by `setting`. `read(Slice, env, prefix="RELAY")`
+fills it from `RELAY_<FIELD>` (or the name given with `env=`), checks it and names the variable that is wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+from urllib.parse import quote
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used. The message begins with the variable's name."""
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    env: str | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    secret: bool = False,
+) -> Any:
+    """A field of a slice: its default, its meaning (one sentence), its name in the environment and its bounds."""
+    metadata = {"help": help, "env": env, "minimum": minimum, "maximum": maximum, "choices": choices, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+
+
+def name_of(field: dataclasses.Field[Any], prefix: str) -> str:
+    """The variable a field is read from."""
+    return field.metadata["env"] or "_".join(part for part in (prefix, field.name) if part).upper()
+
+
+def read(slice_type: type[T], env: Mapping[str, str], prefix: str = "") -> T:
+    """Fill a slice from the environment; an empty or absent variable means the default.
+
+    Raises:
+        ConfigError: A value has the wrong type, is out of bounds or not among the choices.
+    """
+    hints = get_type_hints(slice_type)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(slice_type):  # type: ignore[arg-type]
+        name = name_of(field, prefix)
+        raw = env.get(name, "").strip()
+        if raw:
+            values[field.name] = _check(name, _cast(name, raw, hints[field.name]), field.metadata)
+    return slice_type(**values)
+
+
+def _cast(name: str, raw: str, kind: Any) -> Any:
+    if kind is bool:
+        if raw.lower() in ("1", "true", "yes", "on"):
+            return True
+        if raw.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ConfigError(f"{name} must be true or false, not {raw!r}.")
+    if kind == float | None:
+        kind = float
+    if kind in (int, float):
+        try:
+            return kind(raw)
+        except ValueError:
+            raise ConfigError(f"{name} must be a {'whole ' if kind is int else ''}number, not {raw!r}.") from None
+    if kind is Path:
+        return Path(raw).expanduser()
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return raw
+
+
+def _check(name: str, value: Any, rules: Mapping[str, Any]) -> Any:
+    shown = "its value" if rules["secret"] else repr(value)
+    if rules["choices"] and value not in rules["choices"]:
+        raise ConfigError(f"{name} must be one of {', '.join(rules['choices'])}, not {shown}.")
+    low, high = rules["minimum"], rules["maximum"]
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise ConfigError(f"{name} must be {bounds}, not {shown}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the server listens and whom it believes."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 or :: for every address.", env="HOST")
+    port: int = setting(5000, "Port to listen on.", env="PORT", minimum=0, maximum=65535)
+    debug: bool = setting(False, "Log more; never use it in production.", env="DEBUG")
+    secret_key: str = setting(
+        "",
+        "Signs cookies. Made and kept in DATA_DIR on a loopback HOST; required on any other.",
+        env="FLASK_SECRET_KEY",
+        secret=True,
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (), "Web origins that may connect, separated by commas; empty means the address served.", env="ALLOWED_ORIGINS"
+    )
+    data_dir: Path = setting(Path("data"), "Folder of the database and everything else that is kept.", env="DATA_DIR")
+    log_level: str = setting(
+        "info", "How much is logged.", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")
+    )
+    rate_limit_enabled: bool = setting(
+        True, "Limit how often one user or address may ask.", env="RATE_LIMIT_ENABLED"
+    )
+    max_connections: int = setting(
+        10_000, "Connections served at once; more are answered 503.", env="MAX_CONNECTIONS", minimum=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where users, conversations and quotas are kept."""
+
+    url: str = setting(
+        "",
+        "Database: empty for SQLite in DATA_DIR, or mysql+pymysql://user:password@host/name.",
+        env="DATABASE_URL",
+        secret=True,
+    )
+    pool_size: int = setting(16, "Connections to MySQL kept open.", env="DATABASE_POOL_SIZE", minimum=1, maximum=500)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """The message queue that joins several server processes; none by default."""
+
+    url: str = setting("", "Redis, as redis://[:password@]host:port/db; empty for none.", env="REDIS_URL", secret=True)
+    host: str = setting("", "Redis host, used when REDIS_URL is empty.", env="REDIS_HOST")
+    port: int = setting(6379, "Redis port.", env="REDIS_PORT", minimum=1, maximum=65535)
+    db: int = setting(0, "Redis database number.", env="REDIS_DB", minimum=0)
+    password: str = setting("", "Redis password.", env="REDIS_PASSWORD", secret=True)
+
+    @property
+    def address(self) -> str:
+        """The one URL these settings mean; empty for no Redis."""
+        if self.url or not self.host:
+            return self.url
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{login}{self.host}:{self.port}/{self.db}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """Who may use the server and what a new user gets."""
+
+    allow_guests: str = setting(
+        "auto",
+        "Let people in without an account: true, false, or auto (only on a loopback HOST).",
+        env="ALLOW_GUESTS",
+        choices=("auto", "true", "false", "1", "0", "yes", "no", "on", "off"),
+    )
+    initial_tokens: int = setting(1_000_000, "Tokens a new user may spend.", env="INITIAL_TOKENS", minimum=0)
+    initial_pictures: int = setting(100, "Pictures a new user may have drawn.", env="INITIAL_PICTURES", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """What a turn is asked with, and how long it may take."""
+
+    default_model: str = setting("", "Model id used when none is asked for; empty for the first one available.", env="DEFAULT_MODEL")
+    benchmark_models: bool = setting(False, "List the models made for load tests.", env="BENCHMARK_MODELS")
+    max_history: int = setting(40, "Messages of a conversation sent to the model.", env="MAX_HISTORY", minimum=1, maximum=1000)
+    system_prompt: str = setting("", "System message of every turn that brings none.", env="SYSTEM_PROMPT")
+    temperature: float | None = setting(None, "Sampling temperature when a turn brings none; empty leaves it to the vendor.", env="TEMPERATURE", minimum=0, maximum=2)
+    max_output_tokens: int = setting(4096, "Longest answer when a turn brings no max_tokens.", minimum=1)
+    connect_s: float = setting(5.0, "Seconds to connect to a vendor.", env="CONNECT_TIMEOUT_S", minimum=0.05)
+    first_piece_s: float = setting(30.0, "Seconds until a vendor's first piece.", env="FIRST_PIECE_TIMEOUT_S", minimum=0.05)
+    idle_s: float = setting(20.0, "Seconds between two pieces.", env="IDLE_TIMEOUT_S", minimum=0.05)
+    total_s: float = setting(600.0, "Seconds a turn may take in all.", env="TURN_TIMEOUT_S", minimum=0.1)
+    max_running: int = setting(32, "Turns one user may have running at once.", env="MAX_RUNNING_TURNS", minimum=1)
+    starts_per_minute: int = setting(120, "Turns one user may start in a minute.", env="TURNS_PER_MINUTE", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """How long a turn can be followed, and how much one viewer may cost."""
+
+    replay_ttl_s: float = setting(600.0, "Seconds a turn's log is kept after its end.", env="REPLAY_TTL_S", minimum=0)
+    max_pending_bytes: int = setting(1_000_000, "Bytes that may wait for one viewer; beyond it is served from the log.", env="MAX_PENDING_BYTES", minimum=16_384)
+    checkpoint_s: float = setting(1.0, "Seconds between two saves of running answers.", env="CHECKPOINT_S", minimum=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every slice of the core. Vendors have slices of their own, beside their adapters."""
+
+    server: ServerSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    accounts: AccountSettings
+    turns: TurnSettings
+    relay: RelaySettings
+
+    @property
+    def guests_allowed(self) -> bool:
+        if self.accounts.allow_guests == "auto":
+            return is_loopback(self.server.host)
+        return self.accounts.allow_guests in ("true", "1", "yes", "on")
+
+    @property
+    def database_url(self) -> str:
+        """What SQLAlchemy is given; SQLite in `data_dir` when nothing is set."""
+        return self.database.url or f"sqlite:///{self.server.data_dir.resolve() / 'parley.sqlite3'}"
+
+
+def load(env: Mapping[str, str]) -> Settings:
+    """Read and check the core's settings.
+
+    Raises:
+        ConfigError: Names the variable that is wrong and says how to mend it.
+    """
+    settings = Settings(**{field.name: read(kind, env) for field, kind in slices()})
+    if not is_loopback(settings.server.host) and not settings.server.secret_key:
+        raise ConfigError(
+            f"FLASK_SECRET_KEY must be set when HOST is {settings.server.host}: without it anyone could forge a"
+            " session. Put 32 random letters or more in .env."
+        )
+    if settings.database.url and not settings.database.url.startswith(("sqlite:", "mysql+pymysql:")):
+        raise ConfigError("DATABASE_URL must begin with sqlite:/// or mysql+pymysql://.")
+    if settings.redis.url and not settings.redis.url.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError("REDIS_URL must begin with redis://, rediss:// or unix://.")
+    return settings
+
+
+def slices() -> Iterator[tuple[dataclasses.Field[Any], type]]:
+    """The fields of `Settings` with the slice each holds."""
+    hints = get_type_hints(Settings)
+    for field in dataclasses.fields(Settings):
+        yield field, hints[field.name]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The process environment over the `.env` file of `folder`: what is exported wins."""
+    return {**_dotenv(folder / ".env"), **os.environ}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    values: dict[str, str] = {}
+    if not path.is_file():
+        return values
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.removeprefix("export ").partition("=")
+        if not equals:
+            raise ConfigError(f".env line {number} must be NAME=value.")
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        else:
+            value = value.split(" #", 1)[0].rstrip()
+        values[name.strip()] = value
+    return values

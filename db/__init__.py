@@ -1,0 +1,1 @@
+"""The tables, the engine and the unit of work. Knows nobody above it."""

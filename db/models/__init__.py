@@ -1,0 +1,21 @@
+"""Every table, one family a file."""
+
+from db.models.conversation import Conversation
+from db.models.credential import BearerToken, BrowserSession, PasswordReset
+from db.models.message import Message
+from db.models.quota import Account, LedgerEntry
+from db.models.turn import Turn, TurnCheckpoint
+from db.models.user import User
+
+__all__ = [
+    "Account",
+    "BearerToken",
+    "BrowserSession",
+    "Conversation",
+    "LedgerEntry",
+    "Message",
+    "PasswordReset",
+    "Turn",
+    "TurnCheckpoint",
+    "User",
+]

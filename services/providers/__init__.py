@@ -1,0 +1,1 @@
+"""Model vendors: one file each, found because it registers a `SPEC`."""

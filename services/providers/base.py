@@ -1,0 +1,115 @@
+"""The contract between a turn and a model vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from services.events import ReasoningDelta, Stop, TextDelta
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of the prompt. `pictures` holds data URLs, for models that see."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    pictures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What is asked of a vendor.
+
+    Attributes:
+        model: The vendor's own model name.
+        messages: Oldest first; a system message, if any, is the first.
+        prefix: Answer text already shown; the provider goes on after it without repeating it. Only given to
+            providers whose card says `continues`.
+        max_tokens: Upper bound of the completion; None leaves it to the vendor.
+        user: An opaque id of the end user, for vendors that want one.
+    """
+
+    model: str
+    messages: tuple[ChatMessage, ...]
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    prefix: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as users see it.
+
+    Attributes:
+        id: Public id, unique over all providers.
+        name: What the picker shows.
+        provider: The provider's name, as in its `SPEC`.
+        vendor_model: The vendor's name for it.
+        context_tokens: Prompt and answer together.
+        max_output_tokens: The longest answer, used for the reservation when a client gives no `max_tokens`.
+        continues: True when the vendor can go on from a prefix of the answer.
+        available: False when no key is set.
+    """
+
+    id: str
+    name: str
+    provider: str
+    vendor_model: str
+    vision: bool = False
+    reasoning: bool = False
+    available: bool = True
+    continues: bool = False
+    context_tokens: int = 32_768
+    max_output_tokens: int = 4_096
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "provider": self.provider,
+            "vision": self.vision,
+            "reasoning": self.reasoning,
+            "available": self.available,
+        }
+
+
+class ChatProvider(Protocol):
+    """One vendor."""
+
+    def models(self) -> tuple[ModelCard, ...]:
+        """What it serves, available or not. Never touches the network."""
+
+    def stream(self, request: ChatRequest) -> Iterator[TextDelta | ReasoningDelta | Stop]:
+        """Yield pieces as they arrive, then exactly one `Stop`. Closing the iterator hangs up.
+
+        Runs in the turn's greenlet, which another greenlet may throw into at any network wait; whatever is
+        thrown must leave the connection closed (`with`), and must not be swallowed.
+
+        Raises:
+            VendorError: One of its kinds. Whether pieces came before it is for the caller to remember; an
+                answer that breaks off without a finish reason is `VendorOverloaded`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """How a provider is found and built.
+
+    Attributes:
+        name: The provider's name in model cards, logs and metrics.
+        settings: A frozen dataclass of `config.setting` fields.
+        prefix: Of its environment variables, `DEEPSEEK` for `DEEPSEEK_API_KEY`.
+        build: Makes the provider from its settings.
+        order: Lower comes first where the default model is chosen among available ones.
+    """
+
+    name: str
+    settings: type
+    prefix: str
+    build: Callable[[Any], ChatProvider]
+    order: int = 100
+    notes: str = field(default="")

@@ -1,0 +1,1 @@
+"""How vendors are reached: HTTP, server-sent events, retries."""

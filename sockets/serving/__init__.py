@@ -1,0 +1,1 @@
+"""One worker: the HTTP server, the Engine.IO transport and its limits."""
