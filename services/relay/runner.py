@@ -1,0 +1,230 @@
+"""One greenlet per turn: a provider's events into the log, and exactly one ending."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import gevent
+from gevent.event import Event
+
+from services.errors import ChatError, ContentBlocked, Internal, Interrupted, VendorTimeout
+from services.events import (
+    Reason,
+    ReasoningDelta,
+    Restarted,
+    StateChanged,
+    Status,
+    Stop,
+    TextDelta,
+    TurnEnded,
+    Usage,
+)
+from services.relay.log import TurnLog
+from services.relay.watchdog import Deadline, Watchdog, throw_at_wait
+
+logger = logging.getLogger(__name__)
+
+ProviderEvent = TextDelta | ReasoningDelta | StateChanged | Restarted | Stop
+
+PIECES_BETWEEN_PAUSES = 32
+"""A vendor whose bytes are always ready never makes us wait; others get their turn after this many pieces."""
+
+MAX_ANSWER_CHARS = 1_000_000
+"""Answer and reasoning together; a vendor that streams without end is cut here with `length`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn came to its end, before it is paid and stored.
+
+    Attributes:
+        epoch, offset: Where in the log the ending will stand.
+        usage: As the vendor told; None when we must count.
+        pieces: Entries of text and reasoning that were logged.
+        error: What went wrong, for `failed` and `interrupted`.
+    """
+
+    status: Status
+    reason: Reason
+    epoch: int
+    offset: int
+    usage: Usage | None
+    pieces: int
+    text: str
+    reasoning: str
+    sha256: str
+    error: ChatError | None = None
+
+
+class Meter(Protocol):
+    """What the turn may still produce."""
+
+    def spend(self, text: str) -> bool:
+        """Count a piece; False when the account can cover no more. May yield: it may ask the database."""
+
+
+Settle = Callable[[Outcome], TurnEnded]
+"""Pays and stores, once, and says what the log's last entry is. May yield; is repeated until it succeeds."""
+
+
+class _Stopped(BaseException):
+    """Thrown into the turn's greenlet when someone stops it. Not an `Exception`: adapters must not catch it."""
+
+    def __init__(self, status: Status, reason: Reason) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+class Runner:
+    """Runs one turn from its first state to its ending.
+
+    Shared state: `_stop` and `_waiting` are written by this greenlet and read in the hub's; both are plain
+    attributes, and nothing yields between reading one and acting on it.
+    """
+
+    def __init__(
+        self,
+        log: TurnLog,
+        *,
+        stream: Callable[[Deadline], Iterator[ProviderEvent]],
+        meter: Meter,
+        settle: Settle,
+        deadline: Deadline,
+        watchdog: Watchdog,
+        on_end: Callable[[Runner], None] = lambda runner: None,
+    ) -> None:
+        self.log = log
+        self.deadline = deadline
+        self._stream = stream
+        self._meter = meter
+        self._settle = settle
+        self._watchdog = watchdog
+        self._on_end = on_end
+        self._greenlet: gevent.Greenlet | None = None
+        self._waiting = False
+        self._stop: _Stopped | None = None
+        self._pieces = 0
+        self._chars = 0
+        self._done = Event()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._watchdog.guard(self)
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self, status: Status = "stopped", reason: Reason = "user") -> None:
+        """Ask for the end; returns at once. The vendor's connection is closed at the next turn of the hub."""
+        if self._stop is None and self.log.ended is None:
+            self._stop = _Stopped(status, reason)
+            self._interrupt(self._stop)
+
+    def wait(self, timeout_s: float) -> TurnEnded | None:
+        """The ending, once the log has it; None when it takes longer than `timeout_s`."""
+        self._done.wait(timeout_s)
+        return self.log.ended
+
+    def late(self, which: str) -> None:
+        if which == "total":
+            self.stop("failed", "timeout")
+        else:
+            self.deadline.suspend()
+            self._interrupt(VendorTimeout("The model did not answer in time."))
+
+    def _interrupt(self, error: BaseException) -> None:
+        if self._greenlet is not None:
+            throw_at_wait(self._greenlet, lambda: self._waiting, error)
+
+    def _run(self) -> None:
+        try:
+            outcome = self._outcome()
+        except Exception:  # the top of a greenlet: whatever it is, the turn ends
+            logger.exception("turn failed inside the server", extra={"turn": self.log.turn_id})
+            outcome = self._ending("failed", "internal", error=Internal("The server failed while answering."))
+        finally:
+            self._watchdog.release(self)
+        self.log.append(self._settle(outcome))
+        self._done.set()
+        self._on_end(self)
+
+    def _outcome(self) -> Outcome:
+        stream = self._stream(self.deadline)
+        try:
+            return self._follow(stream)
+        except _Stopped as stopped:
+            return self._ending(stopped.status, stopped.reason, error=_error_of(stopped))
+        except ContentBlocked as error:
+            return self._ending("failed", "content_filter", error=error)
+        except VendorTimeout as error:
+            return self._ending("failed", "timeout", error=error)
+        except ChatError as error:
+            return self._ending("failed", "vendor", error=error)
+        finally:
+            close = getattr(stream, "close", None)
+            if close is not None:
+                close()  # hangs up, whatever happened
+
+    def _follow(self, stream: Iterator[ProviderEvent]) -> Outcome:
+        log, deadline, meter = self.log, self.deadline, self._meter
+        log.append(StateChanged("thinking"))
+        restart_at = log.offset
+        answering = False
+        while True:
+            if self._stop is not None:
+                raise self._stop
+            self._waiting = True
+            try:
+                event = next(stream, None)
+            finally:
+                self._waiting = False
+            if isinstance(event, (TextDelta, ReasoningDelta)):
+                deadline.piece()
+                if not answering and event.kind == "text":
+                    answering = True
+                    log.append(StateChanged("answering"))
+                log.append(event)
+                self._pieces += 1
+                self._chars += len(event.text)
+                if not meter.spend(event.text):
+                    return self._ending("stopped", "quota")
+                if self._pieces % PIECES_BETWEEN_PAUSES == 0:
+                    if self._chars > MAX_ANSWER_CHARS:
+                        return self._ending("done", "length")
+                    gevent.sleep(0)
+            elif isinstance(event, Stop):
+                return self._ending("done", event.reason, usage=event.usage)
+            elif isinstance(event, Restarted):
+                log.rewind(restart_at)
+            elif isinstance(event, StateChanged):
+                log.append(event)
+            else:
+                raise RuntimeError("A provider ended without a Stop.")
+
+    def _ending(
+        self, status: Status, reason: Reason, *, usage: Usage | None = None, error: ChatError | None = None
+    ) -> Outcome:
+        text = self.log.answer()
+        return Outcome(
+            status=status,
+            reason=reason,
+            epoch=self.log.epoch,
+            offset=self.log.offset + 1,
+            usage=usage,
+            pieces=self._pieces,
+            text=text,
+            reasoning=self.log.reasoning(),
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+            error=error,
+        )
+
+
+def _error_of(stopped: _Stopped) -> ChatError | None:
+    if stopped.reason == "timeout":
+        return VendorTimeout("The answer took longer than this server allows.")
+    if stopped.reason == "shutdown":
+        return Interrupted("The server is restarting; the answer was cut short.")
+    return None
