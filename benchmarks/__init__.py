@@ -1,0 +1,1 @@
+"""Load generators, and the peer this server is compared with."""
