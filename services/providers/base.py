@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -83,8 +83,8 @@ class ChatProvider(Protocol):
     def models(self) -> tuple[ModelCard, ...]:
         """What it serves, available or not. Never touches the network."""
 
-    def stream(self, request: ChatRequest) -> Iterator[TextDelta | ReasoningDelta | Stop]:
-        """Yield pieces as they arrive, then exactly one `Stop`. Closing the iterator hangs up.
+    def stream(self, request: ChatRequest) -> Generator[TextDelta | ReasoningDelta | Stop, None, None]:
+        """Yield pieces as they arrive, then exactly one `Stop`. Closing the generator hangs up.
 
         Runs in the turn's greenlet, which another greenlet may throw into at any network wait; whatever is
         thrown must leave the connection closed (`with`), and must not be swallowed.
@@ -93,6 +93,9 @@ class ChatProvider(Protocol):
             VendorError: One of its kinds. Whether pieces came before it is for the caller to remember; an
                 answer that breaks off without a finish reason is `VendorOverloaded`.
         """
+
+    def close(self) -> None:
+        """Let idle connections go; streams that run are their readers' to end."""
 
 
 @dataclass(frozen=True, slots=True)
