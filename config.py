@@ -109,9 +109,7 @@ class ServerSettings:
     log_level: str = setting(
         "info", "How much is logged.", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")
     )
-    rate_limit_enabled: bool = setting(
-        True, "Limit how often one user or address may ask.", env="RATE_LIMIT_ENABLED"
-    )
+    rate_limit_enabled: bool = setting(True, "Limit how often one user or address may ask.", env="RATE_LIMIT_ENABLED")
     max_connections: int = setting(
         10_000, "Connections served at once; more are answered 503.", env="MAX_CONNECTIONS", minimum=1
     )
@@ -167,14 +165,26 @@ class AccountSettings:
 class TurnSettings:
     """What a turn is asked with, and how long it may take."""
 
-    default_model: str = setting("", "Model id used when none is asked for; empty for the first one available.", env="DEFAULT_MODEL")
+    default_model: str = setting(
+        "", "Model id used when none is asked for; empty for the first one available.", env="DEFAULT_MODEL"
+    )
     benchmark_models: bool = setting(False, "List the models made for load tests.", env="BENCHMARK_MODELS")
-    max_history: int = setting(40, "Messages of a conversation sent to the model.", env="MAX_HISTORY", minimum=1, maximum=1000)
+    max_history: int = setting(
+        40, "Messages of a conversation sent to the model.", env="MAX_HISTORY", minimum=1, maximum=1000
+    )
     system_prompt: str = setting("", "System message of every turn that brings none.", env="SYSTEM_PROMPT")
-    temperature: float | None = setting(None, "Sampling temperature when a turn brings none; empty leaves it to the vendor.", env="TEMPERATURE", minimum=0, maximum=2)
+    temperature: float | None = setting(
+        None,
+        "Sampling temperature when a turn brings none; empty leaves it to the vendor.",
+        env="TEMPERATURE",
+        minimum=0,
+        maximum=2,
+    )
     max_output_tokens: int = setting(4096, "Longest answer when a turn brings no max_tokens.", minimum=1)
     connect_s: float = setting(5.0, "Seconds to connect to a vendor.", env="CONNECT_TIMEOUT_S", minimum=0.05)
-    first_piece_s: float = setting(30.0, "Seconds until a vendor's first piece.", env="FIRST_PIECE_TIMEOUT_S", minimum=0.05)
+    first_piece_s: float = setting(
+        30.0, "Seconds until a vendor's first piece.", env="FIRST_PIECE_TIMEOUT_S", minimum=0.05
+    )
     idle_s: float = setting(20.0, "Seconds between two pieces.", env="IDLE_TIMEOUT_S", minimum=0.05)
     total_s: float = setting(600.0, "Seconds a turn may take in all.", env="TURN_TIMEOUT_S", minimum=0.1)
     max_running: int = setting(32, "Turns one user may have running at once.", env="MAX_RUNNING_TURNS", minimum=1)
@@ -186,8 +196,26 @@ class RelaySettings:
     """How long a turn can be followed, and how much one viewer may cost."""
 
     replay_ttl_s: float = setting(600.0, "Seconds a turn's log is kept after its end.", env="REPLAY_TTL_S", minimum=0)
-    max_pending_bytes: int = setting(1_000_000, "Bytes that may wait for one viewer; beyond it is served from the log.", env="MAX_PENDING_BYTES", minimum=16_384)
-    checkpoint_s: float = setting(1.0, "Seconds between two saves of running answers.", env="CHECKPOINT_S", minimum=0.05)
+    max_pending_bytes: int = setting(
+        1_000_000,
+        "Bytes that may wait for one viewer; beyond it is served from the log.",
+        env="MAX_PENDING_BYTES",
+        minimum=16_384,
+    )
+    checkpoint_s: float = setting(
+        1.0, "Seconds between two saves of running answers.", env="CHECKPOINT_S", minimum=0.05
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """Drawing pictures, which this version does not do yet; read so that an existing `.env` stays right."""
+
+    sd_model: str = setting(
+        "stable-diffusion-v1.5",
+        "Model that draws pictures. Waits for picture generation: nothing uses it yet.",
+        env="SD_MODEL",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +228,7 @@ class Settings:
     accounts: AccountSettings
     turns: TurnSettings
     relay: RelaySettings
+    pictures: PictureSettings
 
     @property
     def guests_allowed(self) -> bool:
@@ -253,17 +282,23 @@ def _dotenv(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     if not path.is_file():
         return values
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
-        line = line.strip()
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(f".env cannot be read: {fault}.") from None
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.removeprefix("export ").partition("=")
         if not equals:
             raise ConfigError(f".env line {number} must be NAME=value.")
-        value = value.strip()
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        else:
-            value = value.split(" #", 1)[0].rstrip()
-        values[name.strip()] = value
+        values[name.strip()] = _unquoted(value.strip())
     return values
+
+
+def _unquoted(value: str) -> str:
+    """The text between quotes, or everything up to a comment."""
+    if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+        return value[1:end]
+    return "" if value.startswith("#") else value.split(" #", 1)[0].rstrip()
