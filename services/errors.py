@@ -178,8 +178,30 @@ class Internal(ChatError):
     code, http_status, retryable = "internal", 500, True
 
 
-CODES: tuple[str, ...] = (
-    "unauthenticated", "forbidden", "not_found", "conflict", "invalid_request", "too_large", "unsupported_media",
-    "rate_limited", "quota_exceeded", "model_unknown", "model_unavailable", "vendor_refused", "vendor_timeout",
-    "vendor_overloaded", "content_blocked", "voice_overrun", "interrupted", "server_busy", "internal",
-)  # fmt: skip
+_SENTENCES: dict[type[ChatError], str] = {
+    VendorRefused: "The model's provider refused the request.",
+    VendorTimeout: "The model did not answer in time.",
+    VendorOverloaded: "The model's provider is overloaded.",
+    ContentBlocked: "The provider's safety review stopped the answer.",
+    Interrupted: "The server stopped while it answered; what had been saved was kept.",
+    ModelUnavailable: "The model was not available.",
+}
+
+
+def _all(root: type[ChatError]) -> dict[str, type[ChatError]]:
+    found: dict[str, type[ChatError]] = {}
+    for kind in root.__subclasses__():
+        if "code" in vars(kind):
+            found[kind.code] = kind
+        found.update(_all(kind))
+    return found
+
+
+BY_CODE: dict[str, type[ChatError]] = _all(ChatError)
+"""Every code a client can meet."""
+
+
+def by_code(code: str) -> ChatError:
+    """An error of which only the code was stored, with a general sentence."""
+    kind = BY_CODE.get(code, Internal)
+    return kind(_SENTENCES.get(kind, "The server failed while answering."))

@@ -15,7 +15,7 @@ State is shared between the runner's greenlet and every watcher's; because nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded
 
@@ -35,7 +35,7 @@ class Span:
     """Entries `offset .. offset + count - 1`, all of one kind.
 
     Attributes:
-        kind: `text` or `reasoning` (then `text` is their joined pieces), `state` or `end` (then `event` is the one entry).
+        kind: `text` or `reasoning`, with their joined pieces in `text`; `state` or `end`, with the one entry in `event`.
     """
 
     offset: int
@@ -77,6 +77,10 @@ class TurnLog(Protocol):
     offset: int
     """The newest entry's offset, 0 while there is none."""
     ended: TurnEnded | None
+    cache: Any
+    """Room for an edge to keep the frame it encoded last, for the turn's other viewers."""
+    stamp: tuple[int, float] | None
+    """An offset and when it came (`time.monotonic`), for the viewer that times its delivery."""
     length: int
     """Code points of the answer so far."""
 

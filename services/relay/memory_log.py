@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
+from typing import Any
 
 from services.clock import Clock
 from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded
@@ -69,7 +70,7 @@ class _Block:
 class MemoryLog:
     """A `TurnLog` that lives and dies with the process."""
 
-    __slots__ = ("_blocks", "_rewinds", "_watchers", "cache", "ended", "epoch", "length", "offset", "turn_id")
+    __slots__ = ("_blocks", "_rewinds", "_watchers", "cache", "ended", "epoch", "length", "offset", "stamp", "turn_id")
 
     def __init__(self, turn_id: str, epoch: int = 1) -> None:
         self.turn_id = turn_id
@@ -77,8 +78,8 @@ class MemoryLog:
         self.offset = 0
         self.length = 0
         self.ended: TurnEnded | None = None
-        self.cache: object = None
-        """Room for the delivery to keep the frame it encoded last, for the turn's other viewers."""
+        self.cache: Any = None
+        self.stamp: tuple[int, float] | None = None
         self._blocks: list[_Block] = []
         self._rewinds: list[Rewind] = []
         self._watchers: tuple[Watcher, ...] = ()

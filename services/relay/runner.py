@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,7 @@ from services.events import (
 )
 from services.relay.log import TurnLog
 from services.relay.watchdog import Deadline, Watchdog, throw_at_wait
+from services.telemetry.metrics import SAMPLED_PIECES, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +98,8 @@ class Runner:
         settle: Settle,
         deadline: Deadline,
         watchdog: Watchdog,
-        on_end: Callable[[Runner], None] = lambda runner: None,
+        metrics: Metrics,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = log
         self.deadline = deadline
@@ -104,6 +107,7 @@ class Runner:
         self._meter = meter
         self._settle = settle
         self._watchdog = watchdog
+        self._metrics = metrics
         self._on_end = on_end
         self._greenlet: gevent.Greenlet | None = None
         self._waiting = False
@@ -111,6 +115,7 @@ class Runner:
         self._pieces = 0
         self._chars = 0
         self._done = Event()
+        self._began = time.monotonic()
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -147,9 +152,11 @@ class Runner:
             outcome = self._ending("failed", "internal", error=Internal("The server failed while answering."))
         finally:
             self._watchdog.release(self)
-        self.log.append(self._settle(outcome))
+        ended = self._settle(outcome)
+        self.log.append(ended)
+        self._metrics.turns.labels(ended.status, ended.reason).inc()
         self._done.set()
-        self._on_end(self)
+        self._on_end()
 
     def _outcome(self) -> Outcome:
         stream = self._stream(self.deadline)
@@ -186,6 +193,8 @@ class Runner:
                 if not answering and event.kind == "text":
                     answering = True
                     log.append(StateChanged("answering"))
+                if self._pieces % SAMPLED_PIECES == 0:
+                    self._sample(log)
                 log.append(event)
                 self._pieces += 1
                 self._chars += len(event.text)
@@ -203,6 +212,13 @@ class Runner:
                 log.append(event)
             else:
                 raise RuntimeError("A provider ended without a Stop.")
+
+    def _sample(self, log: TurnLog) -> None:
+        """Have this piece's way to its viewers timed."""
+        now = time.monotonic()
+        if self._pieces == 0:
+            self._metrics.first_piece.observe(now - self._began)
+        log.stamp = (log.offset + 1, now)
 
     def _ending(
         self, status: Status, reason: Reason, *, usage: Usage | None = None, error: ChatError | None = None

@@ -14,6 +14,7 @@ from services.events import ReasoningDelta, Restarted, StateChanged, Stop, TextD
 from services.relay.memory_log import MemoryLog
 from services.relay.runner import MAX_ANSWER_CHARS, Outcome, Runner
 from services.relay.watchdog import Deadline, Limits, Watchdog
+from services.telemetry.metrics import Metrics
 from tests.clocks import FakeClock
 
 
@@ -48,6 +49,7 @@ class Stage:
             settle=self.settle,
             deadline=deadline,
             watchdog=self.watchdog,
+            metrics=Metrics(),
         )
 
     def run(self, stream: Callable[[], Iterator[Any]], meter: Any = None) -> TurnEnded:

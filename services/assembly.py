@@ -1,0 +1,168 @@
+"""Builds every service from the settings, and closes them in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from config import Settings
+from db.checkpoints import start_checkpoints
+from db.engine import make_engine
+from db.migrate import upgrade
+from db.unit_of_work import UnitOfWork
+from services.accounts.accounts import Accounts
+from services.accounts.doorkeeper import Doorkeeper
+from services.accounts.sessions import Sessions
+from services.accounts.tokens import Tokens
+from services.clock import Clock, SystemClock
+from services.conversations.conversations import Conversations
+from services.discovery import collect
+from services.instance import Instance
+from services.notes import Notes
+from services.providers.base import ProviderSpec
+from services.providers.catalogue import Catalogue
+from services.quota.ledger import Ledger
+from services.quota.rate_limit import RateLimit
+from services.relay.memory_log import MemoryLogs
+from services.relay.watchdog import Watchdog
+from services.telemetry.metrics import Metrics
+from services.turns.admission import Admission
+from services.turns.checkpoints import Checkpoints
+from services.turns.opening import Opening
+from services.turns.recovery import Recovery
+from services.turns.settlement import Settlement
+from services.turns.text import TextTurns
+from services.turns.welcome import Welcomes
+
+GUESTS_PER_MINUTE, GUESTS_AT_ONCE = 60, 600
+"""Of one address: a school behind one address is let in, a script that makes guests for ever is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the edges may use."""
+
+    settings: Settings
+    engine: Engine
+    uow: UnitOfWork
+    clock: Clock
+    metrics: Metrics
+    notes: Notes
+    accounts: Accounts
+    tokens: Tokens
+    sessions: Sessions
+    doorkeeper: Doorkeeper
+    ledger: Ledger
+    conversations: Conversations
+    catalogue: Catalogue
+    turns: TextTurns
+    welcomes: Welcomes
+    close: Callable[[], None]
+
+    def database_answers(self) -> bool:
+        """One trip to the database, for readiness."""
+        try:
+            with self.uow.read() as session:
+                session.execute(text("SELECT 1"))
+        except Exception:
+            return False
+        return True
+
+
+def assemble(settings: Settings, env: Mapping[str, str], *, clock: Clock | None = None) -> Services:
+    """Open the database, bring it up to date, end what the last run left, and build the services.
+
+    Raises:
+        config.ConfigError: A vendor's setting is wrong.
+        db.errors.DatabaseUnavailable: The database cannot be reached.
+    """
+    clock = clock or SystemClock()
+    with ExitStack() as stack:
+        instance = Instance(settings.server.data_dir)
+        stack.callback(instance.close)
+        upgrade(settings.database_url)
+        engine = make_engine(settings.database_url, pool_size=settings.database.pool_size)
+        stack.callback(engine.dispose)
+        if (flushing := start_checkpoints(engine)) is not None:
+            stack.callback(flushing.close)
+        built = _build(settings, env, engine, clock, instance.name, stack)
+        recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
+        recovery.run()
+        return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
+
+
+def _build(
+    settings: Settings, env: Mapping[str, str], engine: Engine, clock: Clock, owner: str, stack: ExitStack
+) -> dict[str, Any]:
+    limited = settings.server.rate_limit_enabled
+    uow = UnitOfWork(engine)
+    metrics, notes, logs = Metrics(), Notes(), MemoryLogs(clock, settings.relay.replay_ttl_s)
+    ledger = Ledger(
+        initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
+    )
+    tokens, sessions = Tokens(uow, clock), Sessions(uow, clock)
+    accounts = Accounts(uow=uow, clock=clock, ledger=ledger, tokens=tokens, sessions=sessions, limited=limited)
+    guests = RateLimit(clock, per_minute=GUESTS_PER_MINUTE, burst=GUESTS_AT_ONCE) if limited else None
+    starts_per_minute = settings.turns.starts_per_minute
+    starts = RateLimit(clock, per_minute=starts_per_minute, burst=starts_per_minute) if limited else None
+    conversations = Conversations(uow, clock)
+    catalogue = Catalogue(collect("services.providers", ProviderSpec), env, settings.turns)
+    stack.callback(catalogue.close)
+    watchdog = Watchdog(clock)
+    stack.callback(watchdog.close)
+    checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)
+    stack.callback(checkpoints.close)
+    settlement = Settlement(uow=uow, ledger=ledger, conversations=conversations, notes=notes, clock=clock)
+    turns = TextTurns(
+        uow=uow,
+        opening=Opening(
+            ledger=ledger, conversations=conversations, clock=clock, settings=settings.turns, owner=owner
+        ),
+        settlement=settlement,
+        admission=Admission(starts=starts, max_running=settings.turns.max_running),
+        catalogue=catalogue,
+        ledger=ledger,
+        logs=logs,
+        watchdog=watchdog,
+        checkpoints=checkpoints,
+        notes=notes,
+        clock=clock,
+        settings=settings.turns,
+        metrics=metrics,
+    )
+    metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
+    metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
+    doorkeeper = Doorkeeper(
+        accounts=accounts,
+        tokens=tokens,
+        sessions=sessions,
+        guests_allowed=settings.guests_allowed,
+        guests_per_address=guests,
+    )
+    limits = {
+        "text": 32_000,
+        "pictures": 8,
+        "window_ms": 250,
+        "max_tokens": settings.turns.max_output_tokens,
+        "running_turns": settings.turns.max_running,
+        "turns_per_minute": starts_per_minute,
+    }
+    return {
+        "uow": uow,
+        "metrics": metrics,
+        "notes": notes,
+        "accounts": accounts,
+        "tokens": tokens,
+        "sessions": sessions,
+        "doorkeeper": doorkeeper,
+        "ledger": ledger,
+        "conversations": conversations,
+        "catalogue": catalogue,
+        "turns": turns,
+        "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
+        "settlement": settlement,
+    }

@@ -1,0 +1,28 @@
+"""A log's entries as PROTOCOL names and shapes them, for every edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.events import StateChanged, TurnEnded
+from services.relay.log import Rewind, Span
+
+
+def span_to_wire(turn_id: str, epoch: int, span: Span) -> tuple[str, dict[str, Any]]:
+    """The event's name and payload of any span."""
+    head: dict[str, Any] = {"turn": turn_id, "epoch": epoch, "offset": span.offset}
+    if isinstance(span.event, StateChanged):
+        return "turn_state", {**head, "state": span.event.state}
+    if isinstance(span.event, TurnEnded):
+        return "turn_end", {**head, **span.event.to_wire()}
+    return "turn_delta", {**head, "count": span.count, "kind": span.kind, "text": span.text}
+
+
+def rewind_to_wire(turn_id: str, rewind: Rewind) -> tuple[str, dict[str, Any]]:
+    """`turn_rewind` for a reader of an older epoch."""
+    return "turn_rewind", {
+        "turn": turn_id,
+        "epoch": rewind.epoch,
+        "offset": rewind.offset,
+        "length": rewind.length,
+    }

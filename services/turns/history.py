@@ -1,0 +1,44 @@
+"""Which messages of a conversation go to the model: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.providers.base import ChatMessage
+from services.quota.estimate import PER_MESSAGE, completion_tokens, prompt_tokens
+
+
+class Stored(Protocol):
+    """A stored message, as far as the prompt needs it."""
+
+    role: str
+    text: str
+
+
+def prompt(
+    path: Sequence[Stored], question: str, *, system: str | None, max_messages: int, max_tokens: int
+) -> tuple[ChatMessage, ...]:
+    """The system message, the newest messages that fit, and the question, which is always there.
+
+    Args:
+        path: From the conversation's first message to the one the question follows. Answers without text (failed
+            before their first piece) are left out.
+        max_messages: How many of `path`.
+        max_tokens: What the whole prompt may hold by our estimate; older messages are dropped first.
+
+    The oldest message kept is a user's: vendors refuse a prompt that begins with an answer.
+    """
+    head = (ChatMessage("system", system),) if system else ()
+    tail = (ChatMessage("user", question),)
+    left = max_tokens - prompt_tokens(entry.text for entry in head + tail)
+    kept: list[ChatMessage] = []
+    for message in reversed([stored for stored in path if stored.text][-max_messages:]):
+        entry = ChatMessage("user" if message.role == "user" else "assistant", message.text)
+        left -= PER_MESSAGE + completion_tokens(entry.text)
+        if left < 0:
+            break
+        kept.append(entry)
+    while kept and kept[-1].role == "assistant":
+        kept.pop()
+    return head + tuple(reversed(kept)) + tail

@@ -1,0 +1,193 @@
+"""The one transaction that opens a turn: idempotency, place in the tree, reservation, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config import TurnSettings
+from db.models import Conversation, Message, Turn
+from services.clock import Clock
+from services.conversations.conversations import Conversations
+from services.errors import Conflict, InvalidRequest, NotFound
+from services.identity import Identity
+from services.ids import new_id
+from services.providers.base import ChatMessage, ModelCard
+from services.quota.estimate import prompt_tokens
+from services.quota.ledger import Ledger, Quota
+from services.turns.history import prompt
+from services.turns.request import AgainRequest, TextRequest
+
+IDEMPOTENT_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A turn that now has its rows and its reservation.
+
+    Attributes:
+        prompt_estimate: Our count of `messages` in tokens.
+        granted: Tokens of answer that the reservation covers; the vendor is told it as `max_tokens`.
+        short: True when the account covers less than was asked for: an answer cut there ends with `quota`.
+        version: The conversation's, for the note to the user's devices; `title` is set when it is new.
+    """
+
+    turn_id: str
+    conversation: str
+    message: str
+    messages: tuple[ChatMessage, ...]
+    prompt_estimate: int
+    granted: int
+    short: bool
+    version: int
+    title: str | None
+    quota: Quota
+
+
+class Opening:
+    """Opens turns. Every method works inside the caller's transaction."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        conversations: Conversations,
+        clock: Clock,
+        settings: TurnSettings,
+        owner: str,
+    ) -> None:
+        self._ledger = ledger
+        self._conversations = conversations
+        self._clock = clock
+        self._settings = settings
+        self._owner = owner
+
+    def known(self, session: Session, user_id: str, client_id: str) -> Turn | None:
+        """The turn this `client_id` already means; one older than a day gives the name free."""
+        turn = session.scalar(select(Turn).where(Turn.user_id == user_id, Turn.client_id == client_id))
+        if turn is not None and self._clock.now_ms() - turn.created_ms > IDEMPOTENT_MS:
+            turn.client_id = None
+            session.flush()
+            return None
+        return turn
+
+    def ask(self, session: Session, identity: Identity, request: TextRequest, card: ModelCard) -> Opened:
+        """A new question and an empty answer to it."""
+        user_id = identity.user_id
+        if request.pictures:
+            raise NotFound("There is no such picture.", field="pictures")
+        if request.conversation is not None:
+            conversation = self._owned(session, user_id, request.conversation)
+        elif request.parent is not None:
+            raise InvalidRequest("parent needs the conversation it is in.", field="conversation")
+        else:
+            conversation = self._conversations.add(session, user_id=user_id)
+        parent = self._parent(session, conversation, request)
+        path = self._conversations.path_to(session, user_id, parent) if parent else []
+        question = self._conversations.add_message(
+            session, user_id=user_id, conversation_id=conversation.id, parent_id=parent, role="user", text=request.text
+        )
+        title = conversation.title if request.conversation is None else None
+        return self._open(session, identity, request, card, question, path, title)
+
+    def again(self, session: Session, identity: Identity, again: AgainRequest, card: ModelCard) -> Opened:
+        """Another empty answer beside an existing one."""
+        path = list(self._conversations.path_to(session, identity.user_id, again.message))
+        if path[-1].role == "assistant":
+            if path[-1].status == "running":
+                raise Conflict("This answer is still being written; stop it first.", field="message")
+            path = path[:-1]
+        if not path:
+            raise InvalidRequest("There is no question before this message.", field="message")
+        question = path[-1]
+        request = TextRequest(again.client_id, question.text, model=again.model)
+        return self._open(session, identity, request, card, question, path[:-1], None)
+
+    def _owned(self, session: Session, user_id: str, conversation_id: str) -> Conversation:
+        try:
+            return self._conversations.owned(session, user_id, conversation_id)
+        except NotFound as error:
+            raise NotFound(error.message, field="conversation") from error
+
+    def _parent(self, session: Session, conversation: Conversation, request: TextRequest) -> str | None:
+        if request.parent == conversation.id:
+            return None
+        parent_id = request.parent or conversation.head
+        if parent_id is None:
+            return None
+        parent = session.get(Message, parent_id)
+        if parent is None or parent.conversation_id != conversation.id:
+            raise NotFound("There is no such message in this conversation.", field="parent")
+        if parent.status == "running":
+            raise Conflict("The answer before this question is still being written; stop it first.", field="parent")
+        return parent.id
+
+    def _open(
+        self,
+        session: Session,
+        identity: Identity,
+        request: TextRequest,
+        card: ModelCard,
+        question: Message,
+        path: Sequence[Message],
+        title: str | None,
+    ) -> Opened:
+        turn_id, now_ms = new_id("t"), self._clock.now_ms()
+        most = min(request.max_tokens or self._settings.max_output_tokens, card.max_output_tokens)
+        messages = prompt(
+            path,
+            question.text,
+            system=request.system or self._settings.system_prompt or None,
+            max_messages=self._settings.max_history,
+            max_tokens=max(card.context_tokens - most, card.context_tokens // 4),
+        )
+        estimate = prompt_tokens(message.text for message in messages)
+        reserved = self._ledger.reserve(
+            session,
+            user_id=identity.user_id,
+            turn_id=turn_id,
+            kind="tokens",
+            want=estimate + most,
+            at_least=estimate + 1,
+            now_ms=now_ms,
+        )
+        answer = self._conversations.add_message(
+            session,
+            user_id=identity.user_id,
+            conversation_id=question.conversation_id,
+            parent_id=question.id,
+            role="assistant",
+            model=card.id,
+            turn_id=turn_id,
+            status="running",
+        )
+        turn = Turn(
+            id=turn_id,
+            user_id=identity.user_id,
+            client_id=request.client_id,
+            conversation_id=question.conversation_id,
+            message_id=answer.id,
+            model=card.id,
+            status="running",
+            prompt_tokens=estimate,
+            owner=self._owner,
+            created_ms=now_ms,
+        )
+        session.add(turn)
+        session.flush()
+        version = self._conversations.touch(session, question.conversation_id, head=answer.id)
+        return Opened(
+            turn_id=turn_id,
+            conversation=question.conversation_id,
+            message=answer.id,
+            messages=messages,
+            prompt_estimate=estimate,
+            granted=reserved - estimate,
+            short=reserved < estimate + most,
+            version=version,
+            title=title,
+            quota=self._ledger.balance(session, identity.user_id),
+        )

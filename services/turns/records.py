@@ -1,0 +1,38 @@
+"""Stored turns as the relay sees them: their ending, and a log that holds nothing else."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from db.models import Message, Turn
+from services.errors import ChatError, by_code
+from services.events import Reason, Status, TurnEnded, Usage
+from services.relay.archived_log import ArchivedLog
+
+
+def ending_of(turn: Turn, *, error: ChatError | None = None) -> TurnEnded:
+    """The ending of a settled turn. `error` is the error itself while it is at hand; later only its code is known."""
+    if error is None and turn.error_code:
+        error = by_code(turn.error_code)
+    return TurnEnded(
+        status=cast(Status, turn.status),
+        reason=cast(Reason, turn.reason),
+        usage=Usage(turn.prompt_tokens, turn.completion_tokens, turn.estimated),
+        charged=turn.charged,
+        length=turn.length,
+        sha256=turn.sha256,
+        message=turn.message_id,
+        error=error.to_wire() if error is not None else None,
+    )
+
+
+def archived(turn: Turn, message: Message | None) -> ArchivedLog:
+    """The log of a turn that the relay has forgotten; without text when its conversation was deleted."""
+    return ArchivedLog(
+        turn.id,
+        epoch=turn.epoch,
+        offset=turn.end_offset,
+        text=message.text if message is not None else "",
+        reasoning=message.reasoning if message is not None else "",
+        ended=ending_of(turn),
+    )

@@ -1,0 +1,140 @@
+"""What happens once at a turn's end: usage, charge, the stored answer. `docs/quota.md` has the rules."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import gevent
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from db.errors import DatabaseBusy
+from db.models import Message, Turn, TurnCheckpoint
+from db.unit_of_work import UnitOfWork
+from services.clock import Clock
+from services.conversations.conversations import Conversations
+from services.errors import ChatError, Internal, Interrupted, NotFound
+from services.events import TurnEnded, Usage
+from services.notes import Notes
+from services.quota.estimate import completion_tokens
+from services.quota.ledger import Ledger, Quota
+from services.relay.runner import Outcome
+from services.turns.records import ending_of
+
+logger = logging.getLogger(__name__)
+
+TRIES = 8
+"""Over about half a minute: a database that restarts is waited for, one that stays away is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    ended: TurnEnded
+    user_id: str
+    conversation: str
+    version: int
+    quota: Quota
+
+
+class Settlement:
+    """Pays and stores a turn in one transaction, keyed by its id: repeating it changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        ledger: Ledger,
+        conversations: Conversations,
+        notes: Notes,
+        clock: Clock,
+        sleep: Callable[[float], object] = gevent.sleep,
+    ) -> None:
+        self._uow = uow
+        self._ledger = ledger
+        self._conversations = conversations
+        self._notes = notes
+        self._clock = clock
+        self._sleep = sleep
+
+    def settle(self, turn_id: str, message_id: str, prompt_estimate: int, outcome: Outcome) -> TurnEnded:
+        """Charge, store, tell the user's devices, and say how the turn ended.
+
+        Args:
+            prompt_estimate: Our count of the prompt, for when the vendor told none.
+
+        Returns:
+            The ending as stored. When the database stays away the turn ends `failed`, not stored and not charged;
+            the next start of the server settles it from its last checkpoint.
+        """
+        usage = usage_of(outcome, prompt_estimate)
+        for attempt in range(TRIES):
+            try:
+                settled = self._uow.run(lambda session: self._store(session, turn_id, usage, outcome))
+            except DatabaseBusy as busy:
+                logger.warning("turn %s is not settled yet: %s", turn_id, busy)
+                self._sleep(min(0.1 * 2**attempt, 8.0))
+            except Exception:
+                logger.exception("turn %s cannot be settled", turn_id)
+                break
+            else:
+                if settled.version:
+                    self._notes.conversation_changed(settled.user_id, settled.conversation, settled.version)
+                self._notes.quota_changed(
+                    settled.user_id, tokens=settled.quota.tokens, pictures=settled.quota.pictures
+                )
+                return settled.ended
+        error = Internal("The answer could not be stored; it was not charged.")
+        return TurnEnded(
+            "failed", "internal", usage, 0, len(outcome.text), outcome.sha256, message_id, error.to_wire()
+        )
+
+    def _store(self, session: Session, turn_id: str, usage: Usage, outcome: Outcome) -> _Settled:
+        version = 0
+        turn = session.execute(select(Turn).where(Turn.id == turn_id).with_for_update()).scalar_one()
+        message = session.get(Message, turn.message_id)  # None when the conversation was deleted meanwhile
+        if turn.status == "running":
+            turn.charged = self._ledger.settle(
+                session,
+                turn_id=turn_id,
+                kind="tokens",
+                charge=usage.total_tokens,
+                now_ms=self._clock.now_ms(),
+                note=outcome.status,
+            )
+            turn.status, turn.reason = outcome.status, outcome.reason
+            turn.error_code = outcome.error.code if outcome.error else ""
+            turn.epoch, turn.end_offset = outcome.epoch, outcome.offset
+            turn.length, turn.sha256 = len(outcome.text), outcome.sha256
+            turn.prompt_tokens, turn.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            turn.estimated = usage.estimated
+            turn.ended_ms = self._clock.now_ms()
+            if message is not None:
+                message.text, message.reasoning = outcome.text, outcome.reasoning
+                message.status = outcome.status
+                message.prompt_tokens, message.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+                message.charged = turn.charged
+                session.flush()
+                self._conversations.index_message(session, message)
+            session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id == turn_id))
+        with suppress(NotFound):
+            version = self._conversations.touch(session, turn.conversation_id)
+        quota = self._ledger.balance(session, turn.user_id)
+        ended = ending_of(turn, error=outcome.error)
+        return _Settled(ended, turn.user_id, turn.conversation_id, version, quota)
+
+
+def usage_of(outcome: Outcome, prompt_estimate: int) -> Usage:
+    """What is charged: the vendor's figure; else our count of what was shown; nothing when nothing was."""
+    if outcome.usage is not None:
+        return outcome.usage
+    if outcome.pieces == 0 and outcome.status != "done":
+        return Usage(estimated=True)
+    return Usage(prompt_estimate, completion_tokens(outcome.text + outcome.reasoning), estimated=True)
+
+
+def interruption() -> ChatError:
+    """The error of a turn that a restart of the server cut short."""
+    return Interrupted("The server restarted while it answered; what had been saved was kept.")

@@ -1,0 +1,128 @@
+"""Every inbound shape and outbound name of the Socket.IO edge, in one place. `docs/protocol.md` describes the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from services.errors import InvalidRequest
+from services.fields import Fields
+from services.relay.log import Position
+from services.turns.request import AgainRequest, TextRequest
+
+CLIENT_EVENTS = ("turn_start", "turn_regenerate", "turn_attach", "turn_stop", "turn_detach", "sync")
+SERVER_EVENTS = (
+    "welcome",
+    "turn_state",
+    "turn_delta",
+    "turn_rewind",
+    "turn_end",
+    "conversation_changed",
+    "quota_changed",
+)
+
+DEFAULT_WINDOW_MS = 33
+MAX_WINDOW_MS = 250
+MAX_TEXT = 32_000
+MAX_ID = 64
+
+
+def _client_id(fields: Fields) -> str:
+    return fields.text("client_id", longest=MAX_ID)
+
+
+def _window_s(fields: Fields) -> float:
+    return fields.integer("window_ms", low=0, high=MAX_WINDOW_MS, default=DEFAULT_WINDOW_MS) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StartTurn:
+    """`turn_start`: ask a model. `window_s`: how long pieces may be gathered for this viewer."""
+
+    request: TextRequest
+    window_s: float
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        request = TextRequest(
+            client_id=_client_id(fields),
+            text=fields.text("text", longest=MAX_TEXT),
+            conversation=fields.optional_text("conversation", longest=MAX_ID),
+            parent=fields.optional_text("parent", longest=MAX_ID),
+            model=fields.optional_text("model", longest=128),
+            system=fields.optional_text("system", longest=MAX_TEXT),
+            temperature=fields.optional_number("temperature", low=0, high=2),
+            top_p=fields.optional_number("top_p", low=0, high=1),
+            max_tokens=fields.optional_integer("max_tokens", low=1, high=1_000_000),
+            pictures=fields.texts("pictures", most=8, longest=MAX_ID),
+        )
+        return cls(request, _window_s(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerateTurn:
+    """`turn_regenerate`: answer the same question once more, beside the first answer."""
+
+    request: AgainRequest
+    window_s: float
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        request = AgainRequest(
+            client_id=_client_id(fields),
+            message=fields.text("message", longest=MAX_ID),
+            model=fields.optional_text("model", longest=128),
+        )
+        return cls(request, _window_s(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class AttachTurn:
+    """`turn_attach`: follow a turn from a position."""
+
+    turn: str
+    position: Position
+    window_s: float
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        epoch = fields.integer("epoch", low=1, high=2**31, default=1)
+        after = fields.integer("after", low=0, high=2**53, default=0)
+        return cls(fields.text("turn", longest=MAX_ID), Position(epoch, after), _window_s(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class StopTurn:
+    """`turn_stop`: by the turn's id, or by the client's own id when the acknowledgement has not come yet."""
+
+    turn: str | None
+    client_id: str | None
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        if not fields.has("turn") and not fields.has("client_id"):
+            raise InvalidRequest("turn is missing; client_id would do, too.", field="turn")
+        return cls(
+            fields.optional_text("turn", longest=MAX_ID),
+            None if fields.has("turn") else _client_id(fields),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DetachTurn:
+    """`turn_detach`: stop following; the turn goes on."""
+
+    turn: str
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        return cls(fields.text("turn", longest=MAX_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """`sync`: which turns run now. Has no fields, and may come without a payload."""
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        return cls()

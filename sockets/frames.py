@@ -1,0 +1,48 @@
+"""Entries of a turn's log as Socket.IO packets, each encoded once for all who watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.relay.log import Rewind, Span, TurnLog
+from services.relay.wire import rewind_to_wire, span_to_wire
+from sockets.serving.frame import Frame
+
+
+class Encoder:
+    """Writes the frames of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace.encode()
+        self._delta = b"42" + self._namespace + (
+            b',["turn_delta",{"turn":"%b","epoch":%d,"offset":%d,"count":%d,"kind":"%b","text":%b}]'
+        )
+
+    def event(self, name: str, payload: dict[str, Any]) -> Frame:
+        """Any event, as a whole packet."""
+        return Frame(b"42%b,%b" % (self._namespace, orjson.dumps([name, payload])))
+
+    def after(self, log: TurnLog, offset: int) -> list[tuple[Frame, int]]:
+        """What follows `offset`: frames, each with the last offset it holds.
+
+        The frame written last is kept in the log's cache, for the turn's other viewers at the same place.
+        """
+        cached = log.cache
+        if cached is not None and cached[0] == offset and cached[1] == log.offset and cached[2] is self:
+            return cached[3]  # type: ignore[no-any-return]
+        frames = [(self._span(log, span), span.last) for span in log.read(offset)]
+        if len(frames) == 1:
+            log.cache = (offset, log.offset, self, frames)
+        return frames
+
+    def rewind(self, log: TurnLog, rewind: Rewind) -> Frame:
+        return self.event(*rewind_to_wire(log.turn_id, rewind))
+
+    def _span(self, log: TurnLog, span: Span) -> Frame:
+        if span.event is None:
+            text = orjson.dumps(span.text)
+            turn, kind = log.turn_id.encode(), span.kind.encode()
+            return Frame(self._delta % (turn, log.epoch, span.offset, span.count, kind, text))
+        return self.event(*span_to_wire(log.turn_id, log.epoch, span))

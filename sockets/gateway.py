@@ -1,0 +1,84 @@
+"""Puts the Socket.IO edge together: server, namespaces, delivery, notes to user rooms."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import flask
+import gevent
+from flask_socketio import SocketIO
+from gevent.queue import Full, Queue
+
+from services.assembly import Services
+from sockets.delivery import Delivery
+from sockets.entrance import SocketEntrance
+from sockets.namespace import BaseNamespace, Guard, user_room
+from sockets.pacer import Pacer
+from sockets.serving.origins import Origins
+from sockets.serving.socketio_server import make_socketio
+from sockets.text import TextNamespace
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING_NOTES = 10_000
+
+
+class Gateway:
+    """The Socket.IO edge of one worker."""
+
+    def __init__(self, app: flask.Flask, services: Services, origins: Origins) -> None:
+        settings = services.settings
+        self.socketio: SocketIO = make_socketio(
+            app,
+            origins=origins,
+            message_queue=settings.redis.address or None,
+            max_pending_bytes=settings.relay.max_pending_bytes,
+        )
+        self._pacer = Pacer()
+        self.delivery = Delivery(self.socketio.server, self._pacer, services.metrics)
+        text = TextNamespace(
+            entrance=SocketEntrance(services.doorkeeper, origins.allowed),
+            delivery=self.delivery,
+            turns=services.turns,
+            catalogue=services.catalogue,
+            welcomes=services.welcomes,
+        )
+        self._namespaces: list[BaseNamespace] = [text]
+        for namespace in self._namespaces:
+            self.socketio.server.register_namespace(namespace)
+        self._guard = Guard(self._namespaces, services.doorkeeper.still_valid)
+        self._guard.start()
+        self._notes: Queue[tuple[str, str, dict[str, Any]]] = Queue(MAX_WAITING_NOTES)
+        self._noting = gevent.spawn(self._send_notes)
+        services.notes.subscribe(self._note)
+        metrics = services.metrics
+        sockets = self.socketio.server.eio.sockets
+        metrics.gauge("parley_viewers", "Turns being followed over Socket.IO.", lambda: self.delivery.viewers)
+        metrics.gauge("parley_connections", "Engine.IO sessions.", lambda: len(sockets))
+        metrics.gauge(
+            "parley_queue_bytes",
+            "Bytes waiting for viewers.",
+            lambda: sum(socket.pending_bytes for socket in list(sockets.values())),
+        )
+
+    def close(self) -> None:
+        self._guard.close()
+        self._noting.kill()
+        self._pacer.close()
+
+    def _note(self, user_id: str, event: str, payload: dict[str, Any]) -> None:
+        """Queue a note: sending may ask Redis, and no turn waits for that."""
+        try:
+            self._notes.put_nowait((user_id, event, payload))
+        except Full:
+            logger.warning("too many notes are waiting; %s to a user was dropped", event)
+
+    def _send_notes(self) -> None:
+        while True:
+            user_id, event, payload = self._notes.get()
+            for namespace in self._namespaces:
+                try:
+                    self.socketio.server.emit(event, payload, to=user_room(user_id), namespace=namespace.namespace)
+                except Exception:
+                    logger.exception("a note could not be sent")
