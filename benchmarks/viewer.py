@@ -92,7 +92,7 @@ class Viewer:
             if payload.startswith(_DELTA):
                 self._delta(orjson.loads(payload[len(_DELTA) : -1]), now)
             else:
-                answer += self._other(payload)
+                answer += self._other(payload, now)
         return answer
 
     def _delta(self, delta: dict[str, Any], now: float) -> None:
@@ -122,7 +122,7 @@ class Viewer:
             raise PeerBroke(f"offset {entry['offset']} of epoch {entry['epoch']} after {self._last}")
         self._last += count
 
-    def _other(self, payload: bytes) -> bytes:
+    def _other(self, payload: bytes, now: float) -> bytes:
         if payload == b"2":
             return text_frame("3")
         if payload.startswith(b"0"):
@@ -131,7 +131,7 @@ class Viewer:
             self._acknowledged(json.loads(payload[len(_ACK) :])[0])
         elif payload.startswith(_EVENT):
             name, body = json.loads(payload[len(_EVENT) :])
-            self._event(name, body)
+            self._event(name, body, now)
         elif not payload.startswith(b"40/text,"):
             raise PeerBroke(f"unexpected packet {payload[:200]!r}")
         return b""
@@ -144,8 +144,10 @@ class Viewer:
         self._turn = ack["turn"]
         self.stage = "streaming"
 
-    def _event(self, name: str, body: dict[str, Any]) -> None:
-        if name == "welcome":
+    def _event(self, name: str, body: dict[str, Any], now: float) -> None:
+        if name == "turn_delta":  # spaced otherwise than `_DELTA` expects
+            self._delta(body, now)
+        elif name == "welcome":
             self.stage = "joined"
         elif name == "turn_state":
             self._advance(body, 1)

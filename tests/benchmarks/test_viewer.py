@@ -60,6 +60,19 @@ def test_a_whole_answer_is_accepted_however_its_bytes_are_cut() -> None:
         assert (viewer.stage, tally.pieces, tally.frames) == ("ended", 12, 12)
 
 
+def test_the_spacing_of_json_does_not_matter() -> None:
+    """Compact events take a shorter way through the viewer than spaced ones, to the same end."""
+    stream = b"".join(answer(SCRIPT.pieces()))
+    assert b'["turn_delta", {' in stream
+    tally = Tally()
+    viewer = started(tally)
+    for offset, piece in enumerate(SCRIPT.pieces(), 1):
+        body = {"turn": "t", "epoch": 1, "offset": offset, "count": 1, "kind": "text", "text": piece}
+        viewer.receive(frame("42/text," + json.dumps(["turn_delta", body], separators=(",", ":"))), now=0)
+    viewer.receive(end(13, SCRIPT.text()), now=0)
+    assert (viewer.stage, tally.pieces, tally.frames) == ("ended", 12, 12)
+
+
 def test_merged_pieces_are_counted_as_the_vendor_sent_them() -> None:
     """A server may join pieces, in one entry or in several; what was sold decides the count."""
     pieces = SCRIPT.pieces()
