@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from sqlalchemy import BigInteger, MetaData, String, Text
 from sqlalchemy.dialects.mysql import LONGTEXT
@@ -12,6 +12,8 @@ Id = Annotated[str, mapped_column(String(40))]
 Millis = Annotated[int, mapped_column(BigInteger)]
 """Milliseconds since 1970, UTC."""
 LongText = Annotated[str, mapped_column(Text().with_variant(LONGTEXT(), "mysql", "mariadb"))]
+
+TABLE = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 
 
 class Base(DeclarativeBase):
@@ -25,4 +27,4 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__ = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+    __table_args__: Any = TABLE

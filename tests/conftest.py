@@ -4,3 +4,14 @@
 from gevent import monkey
 
 monkey.patch_all()
+
+from tests.databases import (  # noqa: F401
+    clock,
+    database_url,
+    engine,
+    mariadb_url,
+    migrated_mariadb_url,
+    migrated_sqlite_file,
+    sqlite_url,
+    uow,
+)

@@ -4,6 +4,7 @@ from db.models.conversation import Conversation
 from db.models.credential import BearerToken, BrowserSession, PasswordReset
 from db.models.message import Message
 from db.models.quota import Account, LedgerEntry
+from db.models.search import SearchEntry
 from db.models.turn import Turn, TurnCheckpoint
 from db.models.user import User
 
@@ -15,6 +16,7 @@ __all__ = [
     "LedgerEntry",
     "Message",
     "PasswordReset",
+    "SearchEntry",
     "Turn",
     "TurnCheckpoint",
     "User",

@@ -17,6 +17,8 @@ class BearerToken(Base):
     user_id: Mapped[Id] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(64))
+    origin: Mapped[str] = mapped_column(String(16))
+    """`user` for one asked for by name; `sign_in` and `guest` for those that came with signing in."""
     created_ms: Mapped[Millis]
     expires_ms: Mapped[Millis | None]
     last_used_ms: Mapped[Millis | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Id, LongText, Millis
@@ -29,5 +29,5 @@ class Message(Base):
     """Empty for a user's message; `running` and then the turn's ending for an answer."""
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
-    charged: Mapped[int] = mapped_column(default=0)
+    charged: Mapped[int] = mapped_column(BigInteger, default=0)
     created_ms: Mapped[Millis]

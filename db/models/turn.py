@@ -37,7 +37,7 @@ class Turn(Base):
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
     estimated: Mapped[bool] = mapped_column(default=False)
-    charged: Mapped[int] = mapped_column(default=0)
+    charged: Mapped[int] = mapped_column(BigInteger, default=0)
     owner: Mapped[str] = mapped_column(String(64), default="")
     """The server process that runs it, so that a restart knows its own dead."""
     created_ms: Mapped[Millis]
