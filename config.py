@@ -7,6 +7,7 @@ fills it from `RELAY_<FIELD>` (or the name given with `env=`), checks it and nam
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used. The message begins with the variable's name."""
+    """A setting that cannot be used. The message begins with the variable's name; `chinese` says the same."""
+
+    def __init__(self, message: str, chinese: str = "") -> None:
+        super().__init__(message)
+        self.name = message.partition(" ")[0]
+        self.chinese = chinese or message
 
 
 def setting(
@@ -63,14 +69,18 @@ def _cast(name: str, raw: str, kind: Any) -> Any:
             return True
         if raw.lower() in ("0", "false", "no", "off"):
             return False
-        raise ConfigError(f"{name} must be true or false, not {raw!r}.")
+        raise ConfigError(f"{name} must be true or false, not {raw!r}.", f"{name} 应为 true 或 false，而不是 {raw!r}。")
     if kind == float | None:
         kind = float
     if kind in (int, float):
         try:
-            return kind(raw)
+            number = kind(raw)
         except ValueError:
-            raise ConfigError(f"{name} must be a {'whole ' if kind is int else ''}number, not {raw!r}.") from None
+            number = math.nan
+        if not math.isfinite(number):
+            wanted, chinese = ("a whole number", "整数") if kind is int else ("a number", "数字")
+            raise ConfigError(f"{name} must be {wanted}, not {raw!r}.", f"{name} 应为{chinese}，而不是 {raw!r}。")
+        return number
     if kind is Path:
         return Path(raw).expanduser()
     if kind == tuple[str, ...]:
@@ -80,12 +90,17 @@ def _cast(name: str, raw: str, kind: Any) -> Any:
 
 def _check(name: str, value: Any, rules: Mapping[str, Any]) -> Any:
     shown = "its value" if rules["secret"] else repr(value)
-    if rules["choices"] and value not in rules["choices"]:
-        raise ConfigError(f"{name} must be one of {', '.join(rules['choices'])}, not {shown}.")
+    if rules["choices"]:
+        if value.lower() not in rules["choices"]:
+            choices = ", ".join(rules["choices"])
+            raise ConfigError(f"{name} must be one of {choices}, not {shown}.", f"{name} 应为以下之一：{choices}。")
+        return value.lower()
     low, high = rules["minimum"], rules["maximum"]
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise ConfigError(f"{name} must be {bounds}, not {shown}.")
+        bounds, chinese = f"from {low:g} to {high:g}", f"应在 {low:g} 与 {high:g} 之间"
+        if high is None:
+            bounds, chinese = f"at least {low:g}", f"不能小于 {low:g}"
+        raise ConfigError(f"{name} must be {bounds}, not {shown}.", f"{name} {chinese}，而不是 {shown}。")
     return value
 
 
@@ -153,7 +168,7 @@ class AccountSettings:
 
     allow_guests: str = setting(
         "auto",
-        "Let people in without an account: true, false, or auto (only on a loopback HOST).",
+        "Let people in without an account; auto lets them only on a loopback HOST.",
         env="ALLOW_GUESTS",
         choices=("auto", "true", "false", "1", "0", "yes", "no", "on", "off"),
     )
@@ -252,12 +267,20 @@ def load(env: Mapping[str, str]) -> Settings:
     if not is_loopback(settings.server.host) and not settings.server.secret_key:
         raise ConfigError(
             f"FLASK_SECRET_KEY must be set when HOST is {settings.server.host}: without it anyone could forge a"
-            " session. Put 32 random letters or more in .env."
+            " session. Put 32 random letters or more in .env.",
+            f"FLASK_SECRET_KEY 必须设置，因为 HOST 是 {settings.server.host}：否则任何人都能伪造会话。"
+            "请在 .env 中填入 32 个以上的随机字符。",
         )
     if settings.database.url and not settings.database.url.startswith(("sqlite:", "mysql+pymysql:")):
-        raise ConfigError("DATABASE_URL must begin with sqlite:/// or mysql+pymysql://.")
+        raise ConfigError(
+            "DATABASE_URL must begin with sqlite:/// or mysql+pymysql://.",
+            "DATABASE_URL 应以 sqlite:/// 或 mysql+pymysql:// 开头。",
+        )
     if settings.redis.url and not settings.redis.url.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigError("REDIS_URL must begin with redis://, rediss:// or unix://.")
+        raise ConfigError(
+            "REDIS_URL must begin with redis://, rediss:// or unix://.",
+            "REDIS_URL 应以 redis://、rediss:// 或 unix:// 开头。",
+        )
     return settings
 
 
@@ -275,24 +298,30 @@ def is_loopback(host: str) -> bool:
 
 def environment(folder: Path) -> dict[str, str]:
     """The process environment over the `.env` file of `folder`: what is exported wins."""
-    return {**_dotenv(folder / ".env"), **os.environ}
+    return {**environment_file(folder), **os.environ}
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def environment_file(folder: Path) -> dict[str, str]:
+    """What the `.env` file of `folder` says; nothing when there is none.
+
+    Raises:
+        ConfigError: It cannot be read, or a line is not `NAME=value`.
+    """
+    path = folder / ".env"
     values: dict[str, str] = {}
     if not path.is_file():
         return values
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(f".env cannot be read: {fault}.") from None
+        raise ConfigError(f".env cannot be read: {fault}.", f".env 无法读取：{fault}。") from None
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.removeprefix("export ").partition("=")
         if not equals:
-            raise ConfigError(f".env line {number} must be NAME=value.")
+            raise ConfigError(f".env line {number} must be NAME=value.", f".env 第 {number} 行应为 NAME=value。")
         values[name.strip()] = _unquoted(value.strip())
     return values
 

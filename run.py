@@ -275,7 +275,7 @@ CAUSES = (
         "数据库文件无法写入：DATA_DIR 必须是属于当前用户的目录。",
     ),
     (
-        r"Access denied for user|Can't connect to MySQL|Unknown database",
+        r"Access denied for user|Can't connect to MySQL|Unknown database|parse SQLAlchemy URL|in _parse_url",
         "The database did not answer as it should: check DATABASE_URL, that the server runs, and that the database"
         " and user exist.",
         "数据库连接失败：请检查 DATABASE_URL、数据库服务是否运行，以及库与用户是否存在。",
@@ -531,7 +531,7 @@ def checked_settings() -> config.Settings:
     try:
         return config.load(config.environment(ROOT))
     except config.ConfigError as fault:
-        raise SetupFailed(say(f"A setting is wrong. {fault}", f"设置有误。{fault}")) from None
+        raise SetupFailed(say(f"A setting is wrong. {fault}", f"设置有误。{fault.chinese}")) from None
 
 
 def check_port(host: str, port: int) -> None:
