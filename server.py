@@ -18,7 +18,6 @@ from blueprints.registration import register
 from services.assembly import Services, assemble
 from services.telemetry.logs import configure_logging
 from sockets.gateway import Gateway
-from sockets.serving.origins import Origins
 from sockets.serving.worker import Worker
 
 ROOT = Path(__file__).parent
@@ -49,10 +48,10 @@ def create_app(settings: config.Settings, env: Mapping[str, str]) -> Application
         config.ConfigError: A setting cannot be used; the message names it.
     """
     services = assemble(settings, env)
-    origins = Origins(settings.server.allowed_origins, settings.server.host, settings.server.port)
     app = flask.Flask("parley", static_folder=None)
-    register(app, services, origins)
-    return Application(app, Gateway(app, services, origins), services)
+    gateway = Gateway(app, services)
+    register(app, services, gateway.origins)
+    return Application(app, gateway, services)
 
 
 def serve() -> int:

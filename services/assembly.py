@@ -16,7 +16,9 @@ from db.migrate import upgrade
 from db.unit_of_work import UnitOfWork
 from services.accounts.accounts import Accounts
 from services.accounts.doorkeeper import Doorkeeper
+from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
+from services.accounts.throttle import LoginThrottle
 from services.accounts.tokens import Tokens
 from services.clock import Clock, SystemClock
 from services.conversations.conversations import Conversations
@@ -68,7 +70,7 @@ class Services:
         try:
             with self.uow.read() as session:
                 session.execute(text("SELECT 1"))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it is not ready
             return False
         return True
 
@@ -105,7 +107,17 @@ def _build(
         initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
     )
     tokens, sessions = Tokens(uow, clock), Sessions(uow, clock)
-    accounts = Accounts(uow=uow, clock=clock, ledger=ledger, tokens=tokens, sessions=sessions, limited=limited)
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    accounts = Accounts(
+        uow=uow,
+        clock=clock,
+        passwords=passwords,
+        tokens=tokens,
+        sessions=sessions,
+        open_account=ledger.open_account,
+        throttle=LoginThrottle(clock) if limited else None,
+    )
     guests = RateLimit(clock, per_minute=GUESTS_PER_MINUTE, burst=GUESTS_AT_ONCE) if limited else None
     starts_per_minute = settings.turns.starts_per_minute
     starts = RateLimit(clock, per_minute=starts_per_minute, burst=starts_per_minute) if limited else None

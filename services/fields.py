@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from services.errors import InvalidRequest
 from services.cleaning import clean
+from services.errors import InvalidRequest
 
 
 class Fields:

@@ -10,7 +10,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, 
 
 
 def new_id(prefix: str) -> str:
-    """`<prefix>_` + 9 letters of milliseconds + 20 random ones (100 bits): 31 letters or fewer for a 1-letter prefix."""
+    """`<prefix>_` + 9 letters of milliseconds + 20 random ones (100 bits); 31 letters for a prefix of one."""
     return f"{prefix}_{_base32(time.time_ns() // 1_000_000, 9)}{_base32(secrets.randbits(100), 20)}"
 
 

@@ -12,11 +12,12 @@ from gevent.queue import Full, Queue
 
 from services.assembly import Services
 from sockets.delivery import Delivery
-from sockets.entrance import SocketEntrance
+from sockets.entrance import SESSION_COOKIE, SocketEntrance
 from sockets.namespace import BaseNamespace, Guard, user_room
 from sockets.pacer import Pacer
-from sockets.serving.origins import Origins
-from sockets.serving.socketio_server import make_socketio
+from sockets.serving.extension import make_socketio
+from sockets.serving.limits import ServingLimits
+from sockets.serving.origins import OriginPolicy
 from sockets.text import TextNamespace
 
 logger = logging.getLogger(__name__)
@@ -27,22 +28,31 @@ MAX_WAITING_NOTES = 10_000
 class Gateway:
     """The Socket.IO edge of one worker."""
 
-    def __init__(self, app: flask.Flask, services: Services, origins: Origins) -> None:
+    def __init__(self, app: flask.Flask, services: Services) -> None:
         settings = services.settings
+        limits = ServingLimits(
+            max_pending_bytes=settings.relay.max_pending_bytes, max_connections=settings.server.max_connections
+        )
+        app.config["SESSION_COOKIE_NAME"] = SESSION_COOKIE
         self.socketio: SocketIO = make_socketio(
             app,
-            origins=origins,
-            message_queue=settings.redis.address or None,
-            max_pending_bytes=settings.relay.max_pending_bytes,
+            allowed_origins=settings.server.allowed_origins,
+            host=settings.server.host,
+            port=settings.server.port,
+            message_queue=settings.redis.address,
+            limits=limits,
         )
+        self.limits = limits
+        self.origins: OriginPolicy = self.socketio.server.eio.origins
         self._pacer = Pacer()
         self.delivery = Delivery(self.socketio.server, self._pacer, services.metrics)
         text = TextNamespace(
-            entrance=SocketEntrance(services.doorkeeper, origins.allowed),
+            entrance=SocketEntrance(services.doorkeeper, self.origins.allows),
             delivery=self.delivery,
             turns=services.turns,
             catalogue=services.catalogue,
             welcomes=services.welcomes,
+            count_error=lambda code: services.metrics.errors.labels(code).inc(),
         )
         self._namespaces: list[BaseNamespace] = [text]
         for namespace in self._namespaces:

@@ -10,7 +10,8 @@ import gevent
 import socketio
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
-from services.errors import ChatError, Internal, InvalidRequest, Unauthenticated
+from services.errors import InvalidRequest, Unauthenticated
+from services.faults import refusal_of
 from services.fields import Fields
 from services.identity import Identity
 from sockets.delivery import Delivery
@@ -59,11 +60,15 @@ class BaseNamespace(socketio.Namespace):
         identities: Who each connected sid is. Written at connect and disconnect only.
     """
 
-    def __init__(self, namespace: str, *, entrance: Entrance, delivery: Delivery) -> None:
+    def __init__(
+        self, namespace: str, *, entrance: Entrance, delivery: Delivery, count_error: Callable[[str], None]
+    ) -> None:
         super().__init__(namespace)
         self.identities: dict[str, Identity] = {}
         self.delivery = delivery
         self._entrance = entrance
+        self._count_error = count_error
+        self._welcomes: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, tuple[Callable[..., Ack], type[Shape]]] = {}
         for name in dir(type(self)):
             handler = getattr(type(self), name)
@@ -96,36 +101,43 @@ class BaseNamespace(socketio.Namespace):
         try:
             identity, token = self._entrance.identify(environ, auth)
             payload = self.welcome(identity)
-        except ChatError as error:
-            raise Refusal(error.message, error.to_wire()) from error
-        except Exception as error:
-            logger.exception("connect failed inside the server")
-            raise Refusal("internal", Internal("The server failed.").to_wire()) from error
+        except Exception as error:  # noqa: BLE001 - the edge: every fault becomes an answer
+            refused = refusal_of(error, f"connecting to {self.namespace}")
+            self._count_error(refused.code)
+            raise Refusal(refused.message, refused.to_wire()) from error
         if token is not None:
             payload["token"] = token
         self.identities[sid] = identity
         self.server.enter_room(sid, user_room(identity.user_id), namespace=self.namespace)
-        self.delivery.after_reply(lambda: self.delivery.send(self.namespace, sid, "welcome", payload))
+        self._welcomes[sid] = payload
+
+    def after_connect(self, sid: str) -> None:
+        """The client knows that it is in: the first event may go."""
+        if (payload := self._welcomes.pop(sid, None)) is not None:
+            self.delivery.send(self.namespace, sid, "welcome", payload)
 
     def _disconnect(self, sid: str, *_reason: object) -> None:
         self.identities.pop(sid, None)
+        self._welcomes.pop(sid, None)
         self.delivery.drop(self.namespace, sid)
 
     def _answer(self, event: str, sid: str, *args: Any) -> Ack:
         try:
-            known = self._handlers.get(event)
-            if known is None:
-                raise InvalidRequest(f"There is no event {event[:64]!r} here.", field="event")
-            if len(args) > 1:
-                raise InvalidRequest(f"{event} takes one object.", field="payload")
-            handler, shape = known
-            payload = args[0] if args and args[0] is not None else {}
-            return {"ok": True, **handler(sid, shape.from_wire(Fields(payload)))}
-        except ChatError as error:
-            return {"ok": False, "error": error.to_wire()}
-        except Exception:
-            logger.exception("%s failed inside the server", event[:64])
-            return {"ok": False, "error": Internal("The server failed; try again.").to_wire()}
+            return {"ok": True, **self._handle(event, sid, args)}
+        except Exception as error:  # noqa: BLE001 - the edge: every fault becomes an answer
+            refused = refusal_of(error, f"{event[:64]} on {self.namespace}")
+            self._count_error(refused.code)
+            return {"ok": False, "error": refused.to_wire()}
+
+    def _handle(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:
+        known = self._handlers.get(event)
+        if known is None:
+            raise InvalidRequest(f"There is no event {event[:64]!r} here.", field="event")
+        if len(args) > 1:
+            raise InvalidRequest(f"{event} takes one object.", field="payload")
+        handler, shape = known
+        payload = args[0] if args and args[0] is not None else {}
+        return handler(sid, shape.from_wire(Fields(payload)))
 
 
 class Guard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from services.identity import Identity
@@ -25,8 +26,9 @@ class TextNamespace(BaseNamespace):
         turns: TextTurns,
         catalogue: Catalogue,
         welcomes: Welcomes,
+        count_error: Callable[[str], None],
     ) -> None:
-        super().__init__("/text", entrance=entrance, delivery=delivery)
+        super().__init__("/text", entrance=entrance, delivery=delivery, count_error=count_error)
         self._turns = turns
         self._catalogue = catalogue
         self._welcomes = welcomes

@@ -35,7 +35,7 @@ class Span:
     """Entries `offset .. offset + count - 1`, all of one kind.
 
     Attributes:
-        kind: `text` or `reasoning`, with their joined pieces in `text`; `state` or `end`, with the one entry in `event`.
+        kind: `text` or `reasoning`, with their joined pieces in `text`; `state` or `end`, the entry in `event`.
     """
 
     offset: int

@@ -31,7 +31,7 @@ def prompt(
     """
     head = (ChatMessage("system", system),) if system else ()
     tail = (ChatMessage("user", question),)
-    left = max_tokens - prompt_tokens(entry.text for entry in head + tail)
+    left = max_tokens - prompt_tokens(head + tail)
     kept: list[ChatMessage] = []
     for message in reversed([stored for stored in path if stored.text][-max_messages:]):
         entry = ChatMessage("user" if message.role == "user" else "assistant", message.text)

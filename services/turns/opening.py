@@ -144,7 +144,7 @@ class Opening:
             max_messages=self._settings.max_history,
             max_tokens=max(card.context_tokens - most, card.context_tokens // 4),
         )
-        estimate = prompt_tokens(message.text for message in messages)
+        estimate = prompt_tokens(messages)
         reserved = self._ledger.reserve(
             session,
             user_id=identity.user_id,
