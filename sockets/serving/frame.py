@@ -1,0 +1,50 @@
+"""Outgoing Engine.IO packets, each encoded once for everybody who gets it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from struct import Struct
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+_medium_header = Struct("!BBH").pack
+_long_header = Struct("!BBQ").pack
+
+
+def websocket_frame(opcode: int, payload: bytes) -> bytes:
+    """One whole, unfragmented server frame (RFC 6455 section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < 65_536:
+        return _medium_header(0x80 | opcode, 126, length) + payload
+    return _long_header(0x80 | opcode, 127, length) + payload
+
+
+class Frame:
+    """One packet in the forms both transports need; built lazily, shared by all viewers.
+
+    Attributes:
+        packet: A text packet with its leading type digit (`42/text,["turn_delta",{...}]` is `Frame(b'42/text,...')`),
+            or the bare bytes of an attachment when `binary`.
+    """
+
+    __slots__ = ("_websocket", "binary", "packet")
+
+    def __init__(self, packet: bytes, *, binary: bool = False) -> None:
+        self.packet = packet
+        self.binary = binary
+        self._websocket: bytes | None = None
+
+    @property
+    def websocket(self) -> bytes:
+        """The bytes a WebSocket peer is sent."""
+        framed = self._websocket
+        if framed is None:
+            framed = self._websocket = websocket_frame(BINARY if self.binary else TEXT, self.packet)
+        return framed
+
+    @property
+    def polling(self) -> bytes:
+        """The packet as it stands in a polling payload."""
+        return b"b" + b64encode(self.packet) if self.binary else self.packet
