@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +75,17 @@ class Services:
         return True
 
 
-def assemble(settings: Settings, env: Mapping[str, str], *, clock: Clock | None = None) -> Services:
+def assemble(
+    settings: Settings,
+    env: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    specs: Iterable[ProviderSpec] | None = None,
+) -> Services:
     """Open the database, bring it up to date, end what the last run left, and build the services.
+
+    Args:
+        specs: The providers; None for every one that `services.providers` registers.
 
     Raises:
         config.ConfigError: A vendor's setting is wrong.
@@ -91,14 +100,18 @@ def assemble(settings: Settings, env: Mapping[str, str], *, clock: Clock | None 
         stack.callback(engine.dispose)
         if (flushing := start_checkpoints(engine)) is not None:
             stack.callback(flushing.close)
-        built = _build(settings, env, engine, clock, instance.name, stack)
+        if specs is None:
+            specs = collect("services.providers", ProviderSpec)
+        catalogue = Catalogue(specs, env, settings.turns)
+        stack.callback(catalogue.close)
+        built = _build(settings, engine, clock, instance.name, catalogue, stack)
         recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
         recovery.run()
         return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
 
 
 def _build(
-    settings: Settings, env: Mapping[str, str], engine: Engine, clock: Clock, owner: str, stack: ExitStack
+    settings: Settings, engine: Engine, clock: Clock, owner: str, catalogue: Catalogue, stack: ExitStack
 ) -> dict[str, Any]:
     limited = settings.server.rate_limit_enabled
     uow = UnitOfWork(engine)
@@ -122,8 +135,6 @@ def _build(
     starts_per_minute = settings.turns.starts_per_minute
     starts = RateLimit(clock, per_minute=starts_per_minute, burst=starts_per_minute) if limited else None
     conversations = Conversations(uow, clock)
-    catalogue = Catalogue(collect("services.providers", ProviderSpec), env, settings.turns)
-    stack.callback(catalogue.close)
     watchdog = Watchdog(clock)
     stack.callback(watchdog.close)
     checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)

@@ -23,6 +23,9 @@ from services.turns.request import AgainRequest, TextRequest
 
 IDEMPOTENT_MS = 24 * 60 * 60 * 1000
 
+PROMPT_MARGIN = 32
+"""Tokens set aside beyond our count of the prompt: some vendors add a system message of their own (Qwen, some 20)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -150,8 +153,8 @@ class Opening:
             user_id=identity.user_id,
             turn_id=turn_id,
             kind="tokens",
-            want=estimate + most,
-            at_least=estimate + 1,
+            want=estimate + PROMPT_MARGIN + most,
+            at_least=estimate + PROMPT_MARGIN + 1,
             now_ms=now_ms,
         )
         answer = self._conversations.add_message(
@@ -185,8 +188,8 @@ class Opening:
             message=answer.id,
             messages=messages,
             prompt_estimate=estimate,
-            granted=reserved - estimate,
-            short=reserved < estimate + most,
+            granted=reserved - estimate - PROMPT_MARGIN,
+            short=reserved < estimate + PROMPT_MARGIN + most,
             version=version,
             title=title,
             quota=self._ledger.balance(session, identity.user_id),
