@@ -128,6 +128,9 @@ class ServerSettings:
     max_connections: int = setting(
         10_000, "Connections served at once; more are answered 503.", env="MAX_CONNECTIONS", minimum=1
     )
+    drain_s: float = setting(
+        5.0, "Seconds running answers are given to end when the server is stopped.", env="DRAIN_S", minimum=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,6 @@ class TurnSettings:
     default_model: str = setting(
         "", "Model id used when none is asked for; empty for the first one available.", env="DEFAULT_MODEL"
     )
-    benchmark_models: bool = setting(False, "List the models made for load tests.", env="BENCHMARK_MODELS")
     max_history: int = setting(
         40, "Messages of a conversation sent to the model.", env="MAX_HISTORY", minimum=1, maximum=1000
     )
@@ -196,7 +198,6 @@ class TurnSettings:
         maximum=2,
     )
     max_output_tokens: int = setting(4096, "Longest answer when a turn brings no max_tokens.", minimum=1)
-    connect_s: float = setting(5.0, "Seconds to connect to a vendor.", env="CONNECT_TIMEOUT_S", minimum=0.05)
     first_piece_s: float = setting(
         30.0, "Seconds until a vendor's first piece.", env="FIRST_PIECE_TIMEOUT_S", minimum=0.05
     )

@@ -15,7 +15,9 @@ import flask
 
 import config
 from blueprints.registration import register
+from db.errors import DatabaseBusy
 from services.assembly import Services, assemble
+from services.errors import ChatError
 from services.telemetry.logs import configure_logging
 from sockets.gateway import Gateway
 from sockets.serving.worker import Worker
@@ -34,6 +36,17 @@ class Application:
     @property
     def wsgi(self) -> Callable[..., Any]:
         return self.flask.wsgi_app
+
+    def worker(self) -> Worker:
+        """What serves it, on the address of the settings."""
+        server = self.services.settings.server
+        return Worker(
+            self.wsgi,
+            server.host,
+            server.port,
+            engine=self.gateway.socketio.server.eio,
+            limits=self.gateway.limits,
+        )
 
     def close(self) -> None:
         """Let everything go, last built first."""
@@ -54,24 +67,61 @@ def create_app(settings: config.Settings, env: Mapping[str, str]) -> Application
     return Application(app, gateway, services)
 
 
-def serve() -> int:
-    """Listen until told to stop; the exit code of the process."""
+def serve(env: Mapping[str, str]) -> int:
+    """Listen until told to stop; running answers are given `DRAIN_S` to end.
+
+    Returns:
+        0 after a stop that was asked for.
+    """
+    settings = config.load(env)
+    configure_logging(settings.server)
+    application = create_app(settings, env)
     try:
-        env = config.environment(ROOT)
-        settings = config.load(env)
-        configure_logging(settings.server)
-        application = create_app(settings, env)
-    except config.ConfigError as error:
-        print(f"parley: {error}", file=sys.stderr)
-        return 2
-    worker = Worker(application.wsgi, settings.server.host, settings.server.port)
-    return worker.run(on_ready=ready_message(settings, application), on_stop=application.close)
+        worker = application.worker()
+        worker.start()
+        print(_ready(application.services, *worker.address), flush=True)
+        worker.run()
+        application.services.turns.drain(settings.server.drain_s)
+        worker.stop()
+    finally:
+        application.close()
+    return 0
+
+
+def reset_password(env: Mapping[str, str], name: str) -> int:
+    """Print a ticket with which `name` can set a new password, once, within the hour."""
+    services = assemble(config.load(env), env)
+    try:
+        ticket = services.accounts.issue_reset(name)
+    finally:
+        services.close()
+    print(f"{ticket}\nIt works once, for an hour: sign in on the page, choose “Forgot password”, and paste it there.")
+    print("此重置码一小时内有效，仅可用一次：在登录页选择“忘记密码”并粘贴。")
+    return 0
+
+
+def _ready(services: Services, host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    lines = [f"Parley is ready: http://{shown}:{port}"]
+    if services.catalogue.default().provider == "demo":
+        lines.append("The demo model answers. For a real one put a key into .env, such as")
+        lines.append("DEEPSEEK_API_KEY=..., DASHSCOPE_API_KEY=... or OPENAI_API_KEY=..., and start again.")
+        lines.append("现在由演示模型回答；在 .env 中填入密钥（如 DEEPSEEK_API_KEY=...）并重新启动，即可使用真正的模型。")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> int:
-    if arguments == ["serve"]:
-        return serve()
-    print("usage: python server.py serve", file=sys.stderr)
+    """`serve`, or `reset-password NAME`."""
+    try:
+        env = config.environment(ROOT)
+        if arguments == ["serve"]:
+            return serve(env)
+        if len(arguments) == 2 and arguments[0] == "reset-password":
+            return reset_password(env, arguments[1])
+    except (config.ConfigError, ChatError, DatabaseBusy) as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return 2
+    print("usage: python server.py serve | reset-password NAME", file=sys.stderr)
     return 2
 
 

@@ -68,7 +68,7 @@ class BaseNamespace(socketio.Namespace):
         self.delivery = delivery
         self._entrance = entrance
         self._count_error = count_error
-        self._welcomes: dict[str, dict[str, Any]] = {}
+        self._greetings: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, tuple[Callable[..., Ack], type[Shape]]] = {}
         for name in dir(type(self)):
             handler = getattr(type(self), name)
@@ -109,16 +109,16 @@ class BaseNamespace(socketio.Namespace):
             payload["token"] = token
         self.identities[sid] = identity
         self.server.enter_room(sid, user_room(identity.user_id), namespace=self.namespace)
-        self._welcomes[sid] = payload
+        self._greetings[sid] = payload
 
     def after_connect(self, sid: str) -> None:
         """The client knows that it is in: the first event may go."""
-        if (payload := self._welcomes.pop(sid, None)) is not None:
+        if (payload := self._greetings.pop(sid, None)) is not None:
             self.delivery.send(self.namespace, sid, "welcome", payload)
 
     def _disconnect(self, sid: str, *_reason: object) -> None:
         self.identities.pop(sid, None)
-        self._welcomes.pop(sid, None)
+        self._greetings.pop(sid, None)
         self.delivery.drop(self.namespace, sid)
 
     def _answer(self, event: str, sid: str, *args: Any) -> Ack:
