@@ -8,6 +8,9 @@ from typing import Any, Literal, Protocol
 
 from services.events import ReasoningDelta, Stop, TextDelta
 
+CONTEXT_TOKENS = 32_768  # of a model about which nothing is known
+OUTPUT_TOKENS = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
@@ -63,8 +66,8 @@ class ModelCard:
     reasoning: bool = False
     available: bool = True
     continues: bool = False
-    context_tokens: int = 32_768
-    max_output_tokens: int = 4_096
+    context_tokens: int = CONTEXT_TOKENS
+    max_output_tokens: int = OUTPUT_TOKENS
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -92,6 +95,12 @@ class ChatProvider(Protocol):
         Raises:
             VendorError: One of its kinds. Whether pieces came before it is for the caller to remember; an
                 answer that breaks off without a finish reason is `VendorOverloaded`.
+        """
+
+    def adopt(self, model_id: str) -> bool:
+        """Serve a model that the operator named though it is not listed; False when it is not this vendor's.
+
+        Called while the server starts only. Never touches the network.
         """
 
     def close(self) -> None:

@@ -120,17 +120,19 @@ class Catalogue:
         return cards
 
     def _check(self) -> None:
-        """Refuse names that can never mean a model. Those of a provider that finds its models later may."""
+        """Refuse names that can never mean a model; `<provider>/<name>` may be found later."""
         own = self._own()
 
         def unknown(name: str) -> bool:
-            return name not in own and name.partition("/")[0] not in self._entries
+            if name in own or name.partition("/")[0] in self._entries:
+                return False
+            return not any(entry.provider.adopt(name) for entry in self._entries.values())
 
         for public_id, names in self._chains.items():
             for name in names:
                 if unknown(name):
                     raise config.ConfigError(f"MODEL_CHAINS: {public_id} names {name}, which no provider serves.")
-        if self._default and unknown(self._default) and self._default not in self._chains:
+        if self._default and self._default not in self._chains and unknown(self._default):
             served = ", ".join([*own, *self._chains])
             raise config.ConfigError(f"DEFAULT_MODEL must be one of {served}, not {self._default!r}.")
 

@@ -68,7 +68,7 @@ class Route:
         `request.model` is ignored; each member of the chain is asked by its own name. Before the first piece a
         failing member is asked again, then the next one (`StateChanged("switching")`). When only reasoning had come
         `Restarted` voids it first. After text the answer goes on from it where a member can; never are two answers
-        mixed. A continued answer's `Stop` has no usage: what the broken attempt sold is unknown.
+        mixed. A continued answer's `Stop` has no usage: what came before it was sold uncounted.
 
         With a `request.prefix` only members that continue are asked.
 
@@ -100,7 +100,7 @@ class Route:
                         if type(piece) is TextDelta:
                             text.append(piece.text)
                         elif type(piece) is Stop:
-                            yield Stop(piece.reason) if broke else piece
+                            yield Stop(piece.reason) if broke or request.prefix else piece
                             return
                         else:
                             reasoned = True

@@ -1,0 +1,87 @@
+"""Models that a server near us is asked for, in the background."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+import orjson
+
+from services.clock import Clock, SystemClock
+from services.errors import VendorError
+from services.providers.base import ModelCard
+from services.wire.http_client import HttpClient
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 30.0
+PROBE_S = 0.3
+MAX_LIST_BYTES = 1_048_576
+FORGOTTEN_AFTER = 3  # failed looks in a row; one slow answer of a busy machine is no reason
+
+
+class FoundModels:
+    """What a server lists, looked up again when someone asks and the last look is old. Never waits."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        headers: Callable[[], dict[str, str]],
+        read: Callable[[object], tuple[ModelCard, ...]],
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """`read` makes cards of the decoded list; it may raise `LookupError`, `TypeError` or `AttributeError`."""
+        self._http = http
+        self._url = url
+        self._headers = headers
+        self._read = read
+        self._clock = clock or SystemClock()
+        self._cards: tuple[ModelCard, ...] = ()
+        self._looked_at = -LOOK_AGAIN_S
+        self._failures = 0
+        self._look: gevent.Greenlet | None = None
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """What is known now; starts a look when that is old."""
+        now = self._clock.monotonic()
+        if self._look is None and now - self._looked_at >= LOOK_AGAIN_S:
+            self._looked_at = now
+            self._look = gevent.spawn(self._find)
+        return self._cards
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the look that runs, if one does."""
+        if self._look is not None:
+            self._look.join(timeout_s)
+
+    def close(self) -> None:
+        if self._look is not None:
+            self._look.kill()
+
+    def _find(self) -> None:
+        try:
+            found = self._ask()
+        except (VendorError, gevent.Timeout, orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+            self._failures += 1
+            log.debug("no models found at %s: %s", self._url, type(error).__name__)
+            if self._failures >= FORGOTTEN_AFTER:
+                self._cards = ()
+        else:
+            self._failures = 0
+            if found != self._cards:
+                log.info("%d models found at %s", len(found), self._url)
+            self._cards = found
+        finally:
+            self._look = None
+
+    def _ask(self) -> tuple[ModelCard, ...]:
+        with (
+            gevent.Timeout(PROBE_S),
+            self._http.request("GET", self._url, headers=self._headers()) as response,
+        ):
+            if response.status != 200:
+                raise LookupError(response.status)
+            return self._read(orjson.loads(response.read_up_to(MAX_LIST_BYTES)))

@@ -1,0 +1,1 @@
+"""Loopback vendors with scripted faults, for tests and for trying the server without a key."""

@@ -1,0 +1,35 @@
+"""Simulated vendors for trying the server without keys: `python -m simulators [port]`."""
+
+# ruff: noqa: E402 - the standard library must be patched before anything imports it
+from gevent import monkey
+
+monkey.patch_all()
+
+import contextlib
+import sys
+
+from gevent.event import Event
+
+from simulators.openai import KEY, OpenAISimulator
+
+
+def main() -> None:
+    """Serve until interrupted; print what to put into `.env`."""
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 9100
+    with OpenAISimulator(port=port) as simulator:
+        url = simulator.url
+        print(
+            "Simulated vendors are listening. Put these lines into .env:\n\n"
+            f"OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL={url}/openai/v1\n"
+            f"DEEPSEEK_API_KEY={KEY}\nDEEPSEEK_BASE_URL={url}/deepseek\n"
+            f"DASHSCOPE_API_KEY={KEY}\nDASHSCOPE_BASE_URL={url}/dashscope/compatible-mode/v1\n"
+            f"OLLAMA_BASE_URL={url}/ollama\nVLLM_BASE_URL={url}/vllm/v1\n\n"
+            "A prompt can ask for a fault, as in: hello [[fault reset-after=3]] (see simulators/faults.py).",
+            flush=True,
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            Event().wait()
+
+
+if __name__ == "__main__":
+    main()
