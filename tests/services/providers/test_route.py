@@ -152,7 +152,7 @@ def test_a_given_prefix_is_only_shown_to_members_that_continue() -> None:
     """A turn taken over goes on from its text, or not at all."""
     request = ChatRequest(model="", messages=REQUEST.messages, prefix="so far, ")
     able = ScriptedProvider("b", [TextDelta("so good"), DONE], continues=True)
-    assert Trip(ScriptedProvider("a"), able).run(request) == [TextDelta("so good"), DONE]
+    assert Trip(ScriptedProvider("a"), able).run(request) == [TextDelta("so good"), Stop("stop", None)]
     assert able.asked[0].prefix == "so far, "
     with pytest.raises(ModelUnavailable):
         Trip(ScriptedProvider("a")).run(request)
