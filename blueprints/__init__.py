@@ -1,1 +1,1 @@
-"""The HTTP edge: the project's own API, the OpenAI shape, health and the page."""
+"""The HTTP edge: one file a group of routes, each a translation of what `services/` offers."""

@@ -7,10 +7,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from services.accounts.doorkeeper import Doorkeeper
+from services.accounts.sessions import SESSION_COOKIE
 from services.errors import Forbidden, InvalidRequest
 from services.identity import Identity
-
-SESSION_COOKIE = "parley_session"
 
 
 class SocketEntrance:

@@ -10,9 +10,10 @@ import gevent
 from flask_socketio import SocketIO
 from gevent.queue import Full, Queue
 
+from services.accounts.sessions import SESSION_COOKIE
 from services.assembly import Services
 from sockets.delivery import Delivery
-from sockets.entrance import SESSION_COOKIE, SocketEntrance
+from sockets.entrance import SocketEntrance
 from sockets.namespace import BaseNamespace, Guard, user_room
 from sockets.pacer import Pacer
 from sockets.serving.extension import make_socketio

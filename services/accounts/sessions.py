@@ -12,6 +12,8 @@ from services.ids import digest, new_id, new_secret
 
 from .credentials import Credentials, is_plausible
 
+SESSION_COOKIE = "parley_session"
+"""The cookie that carries a session's secret, on every edge."""
 LIFE_S = 30 * 86_400
 MAX_SESSIONS = 50
 """Browsers signed in at once; the oldest ends when there is one more."""

@@ -30,12 +30,8 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
             registry=self.registry,
         )
-        self.errors = Counter(
-            "parley_errors", "Refusals told to clients, by code.", ["code"], registry=self.registry
-        )
-        self.requests = Counter(
-            "parley_http_requests", "HTTP requests, by status.", ["status"], registry=self.registry
-        )
+        self.errors = Counter("parley_errors", "Refusals told to clients, by code.", ["code"], registry=self.registry)
+        self.requests = Counter("parley_http_requests", "HTTP requests, by status.", ["status"], registry=self.registry)
 
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
         """A value read when it is asked for."""

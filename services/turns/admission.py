@@ -39,6 +39,11 @@ class Admission:
         if self._running[user_id] <= 0:
             del self._running[user_id]
 
+    @property
+    def draining(self) -> bool:
+        """Whether further turns are refused, because the server is about to stop."""
+        return self._draining
+
     def drain(self) -> None:
         """Refuse every further turn."""
         self._draining = True

@@ -200,6 +200,11 @@ class TextTurns:
         for turn in turns:
             turn.runner.wait(STOP_WAIT_S)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop and takes no more turns."""
+        return self._admission.draining
+
     def drain(self, grace_s: float) -> None:
         """Refuse new turns, give running ones `grace_s`, then end what is left as interrupted."""
         self._admission.drain()

@@ -1,0 +1,60 @@
+"""What goes back: JSON, or the one shape of a refusal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask
+import orjson
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from services.errors import ChatError, InvalidRequest, NotFound, TooLarge, UnsupportedMedia
+from services.faults import refusal_of
+from services.messages import in_chinese
+
+_OF_STATUS: dict[int, tuple[type[ChatError], str]] = {
+    404: (NotFound, "There is nothing at this address."),
+    405: (InvalidRequest, "This address does not take this method."),
+    408: (InvalidRequest, "The request took too long to arrive."),
+    413: (TooLarge, "The request is larger than this address takes."),
+    415: (UnsupportedMedia, "The body must be application/json."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error as HTTP tells it."""
+
+    error: ChatError
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The `error` object, its sentence in the reader's language."""
+        wire = self.error.to_wire()
+        if request.accept_languages.best_match(["en", "zh"], default="en") == "zh":
+            wire["message"] = in_chinese(self.error)
+        return wire
+
+
+def refusal(error: Exception) -> Refusal:
+    """What any exception of a route means to the client; a bug is logged here, once."""
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        kind, sentence = _OF_STATUS.get(error.code, (InvalidRequest, "The request cannot be read."))
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return Refusal(kind(sentence), error.code, headers)
+    told = refusal_of(error, f"{request.method} {request.url_rule or 'an unknown address'}")
+    headers = {}
+    if told.retry_after_s is not None:
+        headers["Retry-After"] = str(math.ceil(told.retry_after_s))
+    if told.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Refusal(told, told.http_status, headers)
+
+
+def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> flask.Response:
+    """JSON in UTF-8. Never `NaN`: it becomes null."""
+    return flask.Response(orjson.dumps(value), status, headers, mimetype="application/json")
