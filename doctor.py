@@ -135,11 +135,11 @@ def vendor_findings(env: Mapping[str, str]) -> Iterator[Finding]:
             if not entry.name.endswith("_API_KEY"):
                 continue
             if env.get(entry.name):
-                yield fine(f"{group.title}: {entry.name} is set.", f"{group.title}：已设置 {entry.name}。")
+                yield fine(f"{entry.name} is set.", f"已设置 {entry.name}。")
             else:
                 yield note(
-                    f"{group.title}: no key; set {entry.name} in .env to use it.",
-                    f"{group.title}：未设置密钥；在 .env 中设置 {entry.name} 即可使用。",
+                    f"{entry.name} is not set; with it in .env this vendor's models can be used.",
+                    f"未设置 {entry.name}；在 .env 中设置后即可使用该服务商的模型。",
                 )
 
 

@@ -14,6 +14,8 @@ from typing import Any, get_type_hints
 import config
 from services.discovery import collect
 from services.providers.base import ProviderSpec
+from services.providers.catalogue import CatalogueSettings
+from services.wire.dial import DialSettings
 
 _BEGIN, _END = "<!-- settings: begin -->", "<!-- settings: end -->"
 _NOTE = """\
@@ -66,10 +68,13 @@ class Group:
 
 
 def groups() -> tuple[Group, ...]:
-    """The core's slices, then each vendor's in the order in which their models are preferred."""
-    core = [Group(_title(kind), kind, "") for _, kind in config.slices()]
+    """The core's slices, what all vendors share, then each vendor in the order in which its models are preferred."""
+    shared = (*(kind for _, kind in config.slices()), CatalogueSettings, DialSettings)
     specs = sorted(collect("services.providers", ProviderSpec), key=lambda spec: (spec.order, spec.name))
-    return (*core, *(Group(_title(spec.settings), spec.settings, spec.prefix) for spec in specs))
+    return (
+        *(Group(_title(kind), kind, "") for kind in shared),
+        *(Group(_title(spec.settings), spec.settings, spec.prefix) for spec in specs),
+    )
 
 
 def listed() -> Iterator[tuple[Group, tuple[Entry, ...]]]:
