@@ -1,0 +1,182 @@
+// @ts-check
+import { Announcer } from "./announcer.js";
+import { Api } from "./api.js";
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { Conversation } from "./conversation.js";
+import { ConversationView } from "./conversation_view.js";
+import { drawingTools } from "./drawing_tools.js";
+import { i18n } from "./i18n.js";
+import { ModelPicker } from "./model_picker.js";
+import { Notices } from "./notices.js";
+import { Person } from "./person.js";
+import { Shell } from "./shell.js";
+import { Sidebar } from "./sidebar.js";
+import { Turns } from "./turns.js";
+import { io } from "./vendor.js";
+
+const BASE = new URL("./", document.baseURI);
+
+/** @template {HTMLElement} T @param {string} id @returns {T} */
+const byId = (id) => /** @type {T} */ (document.getElementById(id));
+
+/** Builds the parts of the page and lets them know of each other; has no logic of its own beyond that. */
+export class App {
+  #api = new Api(BASE.href);
+  #notices = new Notices(byId("notices"));
+  #announcer = new Announcer(byId("announcements"));
+  #models = new ModelPicker(byId("model"));
+  #person = new Person({ api: this.#api, notices: this.#notices, button: byId("person") });
+  #connection = new Connection({
+    io,
+    path: new URL("socket.io/", BASE).pathname,
+    onEvent: (name, payload) => this.#heard(name, payload),
+    onState: (isUp) => this.#shell.online(isUp),
+    onRefused: () => void this.#signIn(),
+  });
+  #turns = new Turns(this.#connection);
+  #conversation = new Conversation({
+    api: this.#api,
+    turns: this.#turns,
+    onChange: () => this.#show(),
+    onOpened: (id) => this.#opened(id),
+    onEnded: (message) => this.#announcer.ended(message),
+  });
+  #view = new ConversationView({
+    scroller: byId("scroller"),
+    list: byId("messages"),
+    empty: byId("empty"),
+    toEnd: byId("to-end"),
+    conversation: this.#conversation,
+    tools: drawingTools(),
+    model: () => this.#models.model,
+    onSuggestion: (text) => this.#composer.fill(text),
+  });
+  #composer = new Composer({
+    form: byId("composer"),
+    onSend: (text) => this.#send(text),
+    onStop: () => this.#stop(),
+  });
+  #sidebar = new Sidebar({
+    api: this.#api,
+    notices: this.#notices,
+    list: byId("conversations"),
+    search: byId("search"),
+    onDeleted: (id) => this.#gone(id),
+  });
+  #shell = new Shell({
+    onNew: () => this.#go(null),
+    onStop: () => this.#stop(),
+    onWrite: () => this.#composer.focus(),
+    onWake: () => this.#connection.wake(),
+    onMenu: (anchor) => this.#menu(anchor),
+  });
+
+  async start() {
+    i18n.recall();
+    i18n.show();
+    byId("app").hidden = false;
+    addEventListener("hashchange", () => void this.#route());
+    this.#show();
+    await this.#signIn();
+  }
+
+  async #signIn() {
+    try {
+      if (!(await this.#person.enter())) return; // asked to sign in, which loads the page anew
+    } catch (error) {
+      this.#notices.refuse(error);
+      setTimeout(() => void this.#signIn(), 3_000);
+      return;
+    }
+    this.#connection.open();
+    void this.#sidebar.load();
+    await this.#route();
+    this.#composer.focus();
+  }
+
+  /** Show the conversation the address names. */
+  async #route() {
+    const id = new URLSearchParams(location.hash.slice(1)).get("c");
+    this.#shell.closeDrawer();
+    if (id !== null && id === this.#conversation.id) return;
+    this.#composer.belongTo(id);
+    this.#sidebar.current = id;
+    if (id === null) return this.#conversation.begin();
+    try {
+      await this.#conversation.open(id);
+      this.#view.drawNow();
+    } catch (error) {
+      this.#notices.refuse(error);
+      if (/** @type {any} */ (error).code === "not_found") this.#gone(id);
+    }
+  }
+
+  /** @param {string | null} id */
+  #go(id) {
+    if (id === null && !location.hash) this.#conversation.begin();
+    location.hash = id === null ? "" : `c=${encodeURIComponent(id)}`;
+    this.#composer.focus();
+  }
+
+  /** @param {string} id A conversation that began here. */
+  #opened(id) {
+    history.replaceState(null, "", `#c=${encodeURIComponent(id)}`);
+    this.#sidebar.current = id;
+  }
+
+  /** @param {string} id */
+  #gone(id) {
+    if (this.#conversation.id === id) this.#go(null);
+  }
+
+  /** @param {string} text */
+  #send(text) {
+    this.#announcer.say(i18n.t("announce_started"));
+    void this.#conversation.send({ text, model: this.#models.model });
+    this.#view.follow();
+  }
+
+  #stop() {
+    if (this.#conversation.running) this.#conversation.stop().catch((error) => this.#notices.refuse(error));
+  }
+
+  /** @param {HTMLElement} anchor */
+  #menu(anchor) {
+    const { id, title } = this.#conversation;
+    if (id) this.#sidebar.openMenu(anchor, { id, title });
+  }
+
+  #show() {
+    const { id, title, running } = this.#conversation;
+    this.#view.update();
+    this.#composer.busy = running !== undefined;
+    this.#shell.title = id ? title || i18n.t("untitled") : "";
+  }
+
+  /** @param {string} name @param {any} payload */
+  #heard(name, payload) {
+    if (name === "welcome") return this.#welcomed(payload);
+    if (name === "quota_changed") return void (this.#person.quota = payload);
+    if (name !== "conversation_changed") return this.#turns.receive(name, payload);
+    this.#sidebar.changed(payload);
+    if (payload.deleted) return this.#gone(payload.conversation);
+    this.#conversation.changed(payload)?.catch((error) => this.#notices.refuse(error));
+  }
+
+  /** A new socket: whatever was followed is followed on, and what happened meanwhile is fetched. */
+  #welcomed(/** @type {import("./types.js").Welcome} */ { user, quota, models, limits }) {
+    this.#person.user = user;
+    this.#person.quota = quota;
+    this.#models.models = models;
+    if (limits.text) this.#composer.maxChars = limits.text;
+    this.#turns.catchUp();
+    if (!this.#isFirst) {
+      void this.#sidebar.load();
+      this.#conversation.refresh().catch(() => {}); // gone, or offline again: the next event tells
+    }
+    this.#isFirst = false;
+  }
+
+  #isFirst = true;
+}
