@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import http.client
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -138,8 +139,8 @@ def vendor_findings(env: Mapping[str, str]) -> Iterator[Finding]:
                 yield fine(f"{entry.name} is set.", f"已设置 {entry.name}。")
             else:
                 yield note(
-                    f"{entry.name} is not set; with it in .env this vendor's models can be used.",
-                    f"未设置 {entry.name}；在 .env 中设置后即可使用该服务商的模型。",
+                    f"{entry.name} is not set; put it into .env to use that vendor.",
+                    f"未设置 {entry.name}；如需使用该服务，请写入 .env。",
                 )
 
 
@@ -240,10 +241,10 @@ def _is_parley(host: str, port: int) -> bool:
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(reached, port, timeout=REACH_S)
     try:
-        connection.request("GET", "/v1/models")
-        answer = connection.getresponse()
-        return b"parley" in (answer.headers.get("Server", "").lower().encode() + answer.read(100_000).lower())
-    except (OSError, http.client.HTTPException):
+        connection.request("GET", "/readyz")
+        answer = json.loads(connection.getresponse().read(10_000))
+        return isinstance(answer, dict) and "ready" in answer and "checks" in answer
+    except (OSError, ValueError, http.client.HTTPException):
         return False
     finally:
         connection.close()
