@@ -1,0 +1,1 @@
+"""Whole stories over real sockets, against `server.py` as a process of its own."""
