@@ -434,7 +434,12 @@ def fetch_page(npm: list[str]) -> None:
     code, output = CHILDREN.run([*npm, "ci", *flags], env=env)
     if code:
         raise explain(say("The page's libraries could not be fetched.", "网页所需的库下载失败。"), output)
-    fresh = VENV / "parley-vendor"
+    copy_page(VENV / "parley-vendor")
+    STAMPS.put("page", page_stamp())
+
+
+def copy_page(fresh: Path) -> None:
+    """Copy the page's libraries to where it loads them from; `fresh` is built first, then put in place whole."""
     shutil.rmtree(fresh, ignore_errors=True)
     for target, source in page_files().items():
         goal = fresh / Path(target).relative_to("static/vendor")
@@ -443,7 +448,6 @@ def fetch_page(npm: list[str]) -> None:
         copy(ROOT / source, goal)
     shutil.rmtree(ROOT / "static/vendor", ignore_errors=True)
     shutil.move(fresh, ROOT / "static/vendor")
-    STAMPS.put("page", page_stamp())
 
 
 def install(progress: Progress) -> None:
