@@ -64,8 +64,10 @@ class AnswerReader:
             frame = self._repaired(payload)
         if type(frame) is not dict:
             return _NOTHING
-        if "error" in frame or frame.get("object") == "error":
-            return self._report(frame)
+        if frame.get("error") or frame.get("object") == "error":
+            if self.reason is None:
+                raise self._fault(frame)
+            return _NOTHING
         if usage := frame.get("usage"):
             self._usage = _usage_of(usage)
         choices = frame.get("choices")
@@ -132,14 +134,6 @@ class AnswerReader:
         if finish not in _REASONS:
             log.warning("unknown finish reason %.40r taken as the end", finish)
         self.reason = "content_filter" if self._refused else _REASONS.get(finish, "stop")
-
-    def _report(self, frame: dict[str, Any]) -> Sequence[TextDelta | ReasoningDelta]:
-        """An error told with status 200. After the answer's end it changes nothing."""
-        if frame.get("error") is None and frame.get("object") != "error":
-            return _NOTHING
-        if self.reason is None:
-            raise self._fault(frame)
-        return _NOTHING
 
     def _repaired(self, payload: bytes) -> Any:
         """JSON that is not quite: bytes that are no UTF-8, halves of surrogate pairs, NaN."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from services.events import ReasoningDelta, Stop, TextDelta
 
@@ -97,14 +97,19 @@ class ChatProvider(Protocol):
                 answer that breaks off without a finish reason is `VendorOverloaded`.
         """
 
+    def close(self) -> None:
+        """Let idle connections go; streams that run are their readers' to end."""
+
+
+@runtime_checkable
+class AdoptsModels(Protocol):
+    """A provider whose vendor may serve more than is listed."""
+
     def adopt(self, model_id: str) -> bool:
-        """Serve a model that the operator named though it is not listed; False when it is not this vendor's.
+        """List a model that the operator named; False when it is not this vendor's.
 
         Called while the server starts only. Never touches the network.
         """
-
-    def close(self) -> None:
-        """Let idle connections go; streams that run are their readers' to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import config
 from services.errors import ModelUnavailable, ModelUnknown
-from services.providers.base import ChatProvider, ModelCard, ProviderSpec
+from services.providers.base import AdoptsModels, ChatProvider, ModelCard, ProviderSpec
 from services.providers.breaker import Breaker
 from services.providers.route import Link, Route
 
@@ -126,7 +126,8 @@ class Catalogue:
         def unknown(name: str) -> bool:
             if name in own or name.partition("/")[0] in self._entries:
                 return False
-            return not any(entry.provider.adopt(name) for entry in self._entries.values())
+            providers = (entry.provider for entry in self._entries.values())
+            return not any(isinstance(provider, AdoptsModels) and provider.adopt(name) for provider in providers)
 
         for public_id, names in self._chains.items():
             for name in names:

@@ -64,9 +64,6 @@ class Demo:
         else:
             yield from self._answer(read_request(question), prompt_tokens, limit)
 
-    def adopt(self, model_id: str) -> bool:
-        return False
-
     def close(self) -> None:
         """Nothing is held."""
 

@@ -41,7 +41,7 @@ class ChunkedBody:
             end = data.find(b"\r\n", 1, 10)
             if end > 0:
                 head = data[:end]
-                if head.isalnum():
+                if head.isalnum() and head[1:2] not in (b"x", b"X"):  # int() would take 0x10
                     try:
                         size = int(head, 16)
                     except ValueError:

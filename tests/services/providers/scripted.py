@@ -36,8 +36,5 @@ class ScriptedProvider:
         finally:
             self.closed += 1
 
-    def adopt(self, model_id: str) -> bool:
-        return False
-
     def close(self) -> None:
         """Nothing is held."""
