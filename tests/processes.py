@@ -18,7 +18,7 @@ class ServerProcess:
     """One server on a port of its own; its data outlives it, so that it can be started again."""
 
     def __init__(self, data_dir: Path, **env: str) -> None:
-        self.env = {"DATA_DIR": str(data_dir), "PORT": "0", "DATABASE_URL": "", "REDIS_URL": "", "LOG_LEVEL": "info", **env}
+        self.env = {"DATA_DIR": str(data_dir), "PORT": "0", "DATABASE_URL": "", "REDIS_URL": "", **env}
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None

@@ -81,7 +81,9 @@ def test_a_stop_from_the_second_device_ends_it_for_both(server: ServerProcess) -
     ends = [device.seen(turn).whole() for device in (first, second)]
     assert ends[0] == ends[1]
     assert (ends[0]["status"], ends[0]["reason"]) == ("stopped", "user")
-    assert (stopped["status"], stopped["offset"], stopped["length"]) == ("stopped", ends[0]["offset"], ends[0]["length"])
+    assert {name: stopped[name] for name in ("status", "offset", "length")} == {
+        name: ends[0][name] for name in ("status", "offset", "length")
+    }
     assert "quota_changed" in {event for event, _ in second.notes}
     assert "conversation_changed" in {event for event, _ in first.notes}
 
@@ -128,7 +130,7 @@ def test_a_killed_server_keeps_what_it_had_saved(tmp_path: Path) -> None:
         end = seen.whole()
         assert (end["status"], end["reason"], end["error"]["code"]) == ("interrupted", "shutdown", "interrupted")
         assert shown.startswith(seen.text)
-        assert 0 < len(seen.text)
+        assert seen.text
         assert device.call("turn_start", {"client_id": "c-1", "text": "x"})["turn"] == turn
     finally:
         server.stop()
