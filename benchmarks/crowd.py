@@ -62,7 +62,9 @@ class Crowd:
         for connection, _ in self._sockets.values():
             connection.close()
 
-    def _in_turn(self, begin: Callable[[Viewer], None], finished: Callable[[Viewer], bool], limit_s: float, doing: str) -> None:
+    def _in_turn(
+        self, begin: Callable[[Viewer], None], finished: Callable[[Viewer], bool], limit_s: float, doing: str
+    ) -> None:
         limit = time.monotonic() + limit_s
         waiting, under_way = list(reversed(self._viewers)), set[Viewer]()
         while waiting or under_way:

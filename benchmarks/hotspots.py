@@ -13,9 +13,11 @@ from pathlib import Path
 
 from benchmarks.load import pieces_for
 from benchmarks.peers import PEERS
-from benchmarks.processes import ROOT, PeerFailed, free_port, raise_descriptor_limit, running
-from benchmarks.relay import load_command, vendor_command
+from benchmarks.processes import ROOT, PeerFailed, free_port, raise_descriptor_limit
+from benchmarks.relay import flags, load_command, vendor
 from benchmarks.sent import SentTimes
+
+_ASLEEP = "acquire_with_timeout (gevent/_threading.py"  # an idle pool thread, which py-spy takes for a busy one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder, vendor_port = Path(name), free_port()
         with (
-            running(vendor_command(options, vendor_port, folder), port=vendor_port, log=folder / "vendor.log") as vendor_pid,
+            vendor(options, vendor_port, folder) as vendor_pid,
             PEERS["parley"](vendor_port, folder) as (pid, port),
         ):
             load = load_command(options, folder, port=port, pid=pid, vendor_pid=vendor_pid, window_ms=options.window_ms)
@@ -65,8 +67,9 @@ def _sample(pid: int, folder: Path, options: argparse.Namespace) -> str:
     if py_spy is None:
         raise PeerFailed("py-spy is missing; it comes with requirements-dev.txt.")
     stacks = folder / "stacks"
-    command = [py_spy, "record", "--pid", str(pid), "--rate", "250", "--duration", str(round(options.seconds)), "--format", "raw"]
-    command += ["--output", str(stacks), *([] if options.lines else ["--function"]), *(["--native"] if options.native else [])]
+    given = {"pid": pid, "rate": 250, "duration": round(options.seconds), "format": "raw", "output": stacks}
+    command = [py_spy, "record", *flags(given)]
+    command += [*([] if options.lines else ["--function"]), *(["--native"] if options.native else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PeerFailed(f"py-spy failed: {done.stderr[-2000:]}")
@@ -79,6 +82,8 @@ def report(stacks: str, *, top: int) -> str:
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if frames[-1].startswith(_ASLEEP):
+            continue
         own[frames[-1]] += int(count)
         for frame in set(frames):
             whole[frame] += int(count)
@@ -86,5 +91,7 @@ def report(stacks: str, *, top: int) -> str:
     lines = [f"{total} samples", "", "    own  with callees"]
     lines += [f"{own[frame] / total:7.1%}  {whole[frame] / total:12.1%}  {frame}" for frame, _ in own.most_common(top)]
     lines += ["", "with callees, from the top"]
-    lines += [f"{count / total:7.1%}  {own[frame] / total:12.1%} own  {frame}" for frame, count in whole.most_common(top)]
+    lines += [
+        f"{whole[frame] / total:7.1%}  {own[frame] / total:12.1%} own  {frame}" for frame, _ in whole.most_common(top)
+    ]
     return "\n".join(lines)

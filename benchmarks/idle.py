@@ -29,7 +29,10 @@ def run(options: argparse.Namespace) -> int:
     print(f"{options.connections} idle connections\n{machine()}\n")
     print("server    kB a connection  RSS MB  connections/s  CPU ms a connection  CPU while idle", flush=True)
     for name in options.peers:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, PEERS[name](free_port(), Path(folder)) as (pid, port):
+        with (
+            tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
+            PEERS[name](free_port(), Path(folder)) as (pid, port),
+        ):
             print(f"{name:8}  {_hold(pid, port, options)}", flush=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""The load of one run: viewers start together, and the server's processor time is read over a span in which all stream."""
+"""The load of one run: the server's processor time is read over a span in which every viewer is being streamed to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.crowd import Crowd
-from benchmarks.processes import cost
+from benchmarks.processes import cost, machine_cpu_s
 from benchmarks.script import Script
 from benchmarks.sent import SentTimes
 from benchmarks.socketio_frames import PeerBroke
@@ -33,6 +33,7 @@ class Measured:
         cpu_s: Processor time of the server.
         vendor_cpu_s: The same of the vendor, to show that it was not what set the pace.
         load_cpu_s: The same of this process.
+        others_cpu_s: The same of everything else on the machine; what is much disturbed is not worth comparing.
         p50_ms: Delay from the vendor's send to the viewer's receive, as also `p99_ms` and `max_ms`.
         rss_mb: The server's resident memory at the end of the span.
         end_s: From the vendor's last piece until the last viewer had its ending.
@@ -45,6 +46,7 @@ class Measured:
     cpu_s: float
     vendor_cpu_s: float
     load_cpu_s: float
+    others_cpu_s: float
     p50_ms: float
     p99_ms: float
     max_ms: float
@@ -80,14 +82,18 @@ def measure(options: argparse.Namespace) -> Measured:
     crowd.read_until(lambda: time.monotonic() >= warm, limit_s=WARM_S + 5, doing="warming up")
 
     pids = (options.pid, options.vendor_pid, os.getpid())
-    begun, before, had, framed = time.monotonic(), [cost(pid) for pid in pids], tally.pieces, tally.frames
+    begun, had, framed = time.monotonic(), tally.pieces, tally.frames
+    before, machine_before_s = [cost(pid) for pid in pids], machine_cpu_s()
     tally.open = True
-    crowd.read_until(lambda: time.monotonic() >= begun + options.seconds, limit_s=options.seconds + 5, doing="measuring")
+    over = begun + options.seconds
+    crowd.read_until(lambda: time.monotonic() >= over, limit_s=options.seconds + 5, doing="measuring")
     tally.open = False
-    ended, after = time.monotonic(), [cost(pid) for pid in pids]
-    got, frames = tally.pieces - had, tally.frames - framed
+    ended, got, frames = time.monotonic(), tally.pieces - had, tally.frames - framed
+    after, machine_s = [cost(pid) for pid in pids], machine_cpu_s() - machine_before_s
 
-    crowd.read_until(lambda: all(viewer.stage == "ended" for viewer in viewers), limit_s=60, doing="waiting for every ending")
+    crowd.read_until(
+        lambda: all(viewer.stage == "ended" for viewer in viewers), limit_s=60, doing="waiting for every ending"
+    )
     last = max(sent.at(number, pieces - 1) for number in range(options.streams))
     drained = time.monotonic()
     crowd.close()
@@ -101,6 +107,7 @@ def measure(options: argparse.Namespace) -> Measured:
         cpu_s=spent[0],
         vendor_cpu_s=spent[1],
         load_cpu_s=spent[2],
+        others_cpu_s=max(machine_s - sum(spent), 0.0),
         p50_ms=delays[len(delays) // 2] * 1e3,
         p99_ms=delays[len(delays) * 99 // 100] * 1e3,
         max_ms=delays[-1] * 1e3,
@@ -110,7 +117,7 @@ def measure(options: argparse.Namespace) -> Measured:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description="Drive one run and print what it measured as JSON.")
+    parser = argparse.ArgumentParser(description="Drive one run and print what it measured as JSON.")
     parser.add_argument("--port", type=int, required=True, help="where the server listens")
     parser.add_argument("--pid", type=int, required=True, help="the server's process")
     parser.add_argument("--vendor-pid", type=int, required=True)

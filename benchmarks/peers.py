@@ -23,15 +23,14 @@ def node(vendor_port: int, folder: Path) -> Iterator[tuple[int, int]]:
     """The bare Node relay."""
     install_node_relay()
     port = free_port()
-    with running(
-        ["node", "relay.js"], port=port, log=folder / "node.log", cwd=_NODE, env={**_vendor(vendor_port), **_address(port), "NODE_ENV": "production"}
-    ) as pid:
+    env = {**_vendor(vendor_port), **_address(port), "NODE_ENV": "production"}
+    with running(["node", "relay.js"], port=port, log=folder / "node.log", cwd=_NODE, env=env) as pid:
         yield pid, port
 
 
 @contextmanager
 def parley(vendor_port: int, folder: Path) -> Iterator[tuple[int, int]]:
-    """This server as a user runs it: one worker, SQLite, no Redis, guests; only limits that would refuse the load are lifted."""
+    """This server as a user runs it: one worker, SQLite, no Redis. Only what would refuse the load is lifted."""
     port = free_port()
     env = {
         **_vendor(vendor_port),
@@ -67,7 +66,8 @@ def install_node_relay() -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise PeerFailed("The Node relay needs npm and Node 18 or newer.")
-    done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=_NODE, capture_output=True, text=True, check=False)
+    command = [npm, "ci", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=_NODE, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PeerFailed(f"npm ci failed:\n{done.stderr[-2000:]}")
 

@@ -45,6 +45,12 @@ def cost(pid: int) -> Cost:
     return Cost(cpu_ticks * _TICK_S, rss_pages * os.sysconf("SC_PAGE_SIZE"))
 
 
+def machine_cpu_s() -> float:
+    """Processor time that everything on this machine has used, summed over its cores."""
+    user, nice, system, _, _, irq, soft_irq, steal, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return sum(map(int, (user, nice, system, irq, soft_irq, steal))) * _TICK_S
+
+
 def _family(pid: int) -> Iterator[int]:
     yield pid
     for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -60,7 +66,13 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, log: Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT, limit_s: float = 30.0
+    command: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    limit_s: float = 30.0,
 ) -> Iterator[int]:
     """Run a process for as long as the block; its id, once it accepts connections on `port`.
 

@@ -8,13 +8,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.load import Measured, pieces_for
 from benchmarks.peers import MODEL, PEERS
 from benchmarks.processes import ROOT, PeerFailed, free_port, machine, raise_descriptor_limit, running
 
-_HEAD = "round  server        CPU us/piece  of Node  delivered  pieces/frame  p50 ms  p99 ms  max ms  RSS MB  end s  vendor / load CPU"
+_HEAD = (
+    "round  server        CPU us/piece  of Node  delivered  pieces/frame  p50 ms  p99 ms  max ms  RSS MB  end s"
+    "  vendor / load / others CPU"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=50, help="pieces a second of each stream")
     parser.add_argument("--seconds", type=float, default=15, help="span measured in each run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--window-ms", type=int, nargs="*", default=[0, 33], help="merging windows this server is measured with")
+    parser.add_argument("--window-ms", type=int, nargs="*", default=[0, 33], help="windows to measure this server with")
     parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=["node", "parley"])
     parser.add_argument("--at-most", type=float, help="fail when this server's median ratio is above it")
 
@@ -55,7 +60,7 @@ def one_run(peer: str, options: argparse.Namespace, window_ms: int | None) -> Me
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder, vendor_port = Path(name), free_port()
         with (
-            running(vendor_command(options, vendor_port, folder), port=vendor_port, log=folder / "vendor.log") as vendor_pid,
+            vendor(options, vendor_port, folder) as vendor_pid,
             PEERS[peer](vendor_port, folder) as (pid, port),
         ):
             command = load_command(options, folder, port=port, pid=pid, vendor_pid=vendor_pid, window_ms=window_ms)
@@ -65,10 +70,11 @@ def one_run(peer: str, options: argparse.Namespace, window_ms: int | None) -> Me
             return Measured(**json.loads(done.stdout))
 
 
-def vendor_command(options: argparse.Namespace, port: int, folder: Path) -> list[str]:
-    pieces = pieces_for(options.seconds, options.rate)
-    numbers = {"port": port, "streams": options.streams, "rate": options.rate, "pieces": pieces, "sent": folder / "sent"}
-    return [sys.executable, "-m", "benchmarks.vendor", *_flags(numbers)]
+def vendor(options: argparse.Namespace, port: int, folder: Path) -> AbstractContextManager[int]:
+    """The vendor for one run; its process id."""
+    given = {"port": port, "streams": options.streams, "rate": options.rate, "sent": folder / "sent"}
+    given["pieces"] = pieces_for(options.seconds, options.rate)
+    return running([sys.executable, "-m", "benchmarks.vendor", *flags(given)], port=port, log=folder / "vendor.log")
 
 
 def load_command(
@@ -78,10 +84,11 @@ def load_command(
     given |= {"rate": options.rate, "seconds": options.seconds, "model": MODEL}
     if window_ms is not None:
         given["window-ms"] = window_ms
-    return [sys.executable, "-m", "benchmarks.load", *_flags(given)]
+    return [sys.executable, "-m", "benchmarks.load", *flags(given)]
 
 
-def _flags(values: dict[str, object]) -> list[str]:
+def flags(values: dict[str, Any]) -> list[str]:
+    """Command line options of their names and values."""
     return [part for name, value in values.items() for part in (f"--{name}", str(value))]
 
 
@@ -96,10 +103,11 @@ def _entrants(options: argparse.Namespace) -> list[tuple[str, str, int | None]]:
 def _row(number: str, name: str, run: Measured, rows: dict[str, list[Measured]]) -> str:
     node = rows.get("node")
     ratio = f"{run.cpu_us / node[-1].cpu_us:7.2f}" if node else "      -"
+    cores = [cpu_s / run.seconds for cpu_s in (run.vendor_cpu_s, run.load_cpu_s, run.others_cpu_s)]
     return (
-        f"{number:5}  {name:12}  {run.cpu_us:12.1f}  {ratio}  {run.pieces / run.sold:8.1%}  {run.pieces / run.frames:12.2f}"
-        f"  {run.p50_ms:6.1f}  {run.p99_ms:6.1f}  {run.max_ms:6.0f}  {run.rss_mb:6.0f}  {run.end_s:5.1f}"
-        f"  {run.vendor_cpu_s / run.seconds:.0%} / {run.load_cpu_s / run.seconds:.0%}"
+        f"{number:5}  {name:12}  {run.cpu_us:12.1f}  {ratio}  {run.pieces / run.sold:9.1%}"
+        f"  {run.pieces / run.frames:12.2f}  {run.p50_ms:6.1f}  {run.p99_ms:6.1f}  {run.max_ms:6.0f}"
+        f"  {run.rss_mb:6.0f}  {run.end_s:5.1f}  {' / '.join(f'{share:.0%}' for share in cores)}"
     )
 
 

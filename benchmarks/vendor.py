@@ -21,7 +21,12 @@ from benchmarks.script import PIECES, Script
 from benchmarks.sent import SentTimes
 
 TICK_S = 0.001
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+_MODELS = json.dumps({"object": "list", "data": [{"id": "benchmark", "object": "model"}]}).encode()
+_MODELS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _CHUNK = {
     "id": "chatcmpl-9kQ2vX7mBdYt4uLwZr8sHfJcN1gE",
     "object": "chat.completion.chunk",
@@ -118,8 +123,9 @@ class Vendor:
         script, position = connection.script, connection.position
         assert script is not None
         if position < script.count:
-            self._sent.mark(script.stream, position)  # before the send: the viewer may have the piece before it returns
-            connection.write(self._frames[script.cycle_index(position)] if position else delta({"content": script.first}))
+            frame = self._frames[script.cycle_index(position)] if position else delta({"content": script.first})
+            self._sent.mark(script.stream, position)  # before the send: a viewer may have the piece before it returns
+            connection.write(frame)
         else:
             connection.write(self._ending if position == script.count else b"")
         connection.position = position + 1
@@ -154,9 +160,7 @@ class Vendor:
             return
         connection.inbox.clear()
         if head.startswith(b"GET "):
-            models = json.dumps({"object": "list", "data": [{"id": "benchmark", "object": "model"}]}).encode()
-            connection.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(models))
-            connection.write(models)
+            connection.write(_MODELS_HEAD % len(_MODELS) + _MODELS)
             return
         prompt = json.loads(body)["messages"][-1]["content"]
         connection.script, connection.position = Script(Script.number_in(prompt), self._pieces), 0
@@ -184,7 +188,7 @@ def _content_length(head: bytes | bytearray) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.vendor", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description="Serve paced answers in OpenAI's shape.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--streams", type=int, required=True, help="answers that start together")
     parser.add_argument("--rate", type=float, required=True, help="pieces a second of each")

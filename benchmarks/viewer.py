@@ -26,6 +26,7 @@ class Tally:
     Attributes:
         pieces: The vendor's pieces that arrived.
         frames: The `turn_delta` events that brought them.
+        first: Viewers that have had something.
         delays: Seconds from the vendor's send to the viewer's receive.
     """
 
@@ -39,8 +40,8 @@ class Tally:
 class Viewer:
     """A state machine over bytes: `receive` takes what came and returns what to send.
 
-    `stage` goes `upgrading`, `joining`, `joined`, `starting`, `streaming`, `ended`. A server that loses, repeats, alters
-    or misdirects anything makes `receive` raise `PeerBroke`.
+    `stage` goes `upgrading`, `joining`, `joined`, `starting`, `streaming`, `ended`. A server that loses, repeats,
+    alters or misdirects anything makes `receive` raise `PeerBroke`.
     """
 
     def __init__(self, script: Script, *, sent: SentTimes | None, tally: Tally) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import gevent
 import openai
@@ -17,7 +18,7 @@ from benchmarks.sent import SentTimes
 from benchmarks.vendor import delta, encode
 
 
-def ask(port: int, stream: int) -> list[dict[str, object] | str]:
+def ask(port: int, stream: int) -> list[Any]:
     """The events of one answer, `[DONE]` as it is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": Script(stream, 0).prompt}]}
@@ -39,7 +40,8 @@ def test_every_stream_gets_its_own_script_at_its_pace(tmp_path: Path) -> None:
     sent = SentTimes(tmp_path / "sent", streams=2, pieces=count)
     for stream, answer in enumerate(greenlet.value for greenlet in answers):
         *chunks, usage, done = answer
-        assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == Script(stream, count).text()
+        pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+        assert "".join(pieces) == Script(stream, count).text()
         assert len(chunks) == count + 2  # the role before, the finish reason after
         assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
         assert usage["usage"]["completion_tokens"] == count
@@ -56,10 +58,14 @@ def test_the_stock_sdk_reads_it(tmp_path: Path) -> None:
     flags = f"--port {port} --streams 1 --rate 500 --pieces 60 --sent {tmp_path / 'sent'}".split()
     with running([sys.executable, "-m", "benchmarks.vendor", *flags], port=port, log=tmp_path / "log"):
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="x", max_retries=0)
-        messages = [{"role": "user", "content": script.prompt}]
-        chunks = list(client.chat.completions.create(model="m", messages=messages, stream=True))  # type: ignore[call-overload]
+        chunks = list(
+            client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": script.prompt}], stream=True
+            )
+        )
         client.close()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == script.text()
+    assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 60
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_merged_pieces_are_counted_as_the_vendor_sent_them() -> None:
         pytest.param(lambda frames: [*frames[:-1], end(13, "else")], id="wrong digest"),
     ],
 )
-def test_a_spoiled_answer_is_noticed(spoil) -> None:  # type: ignore[no-untyped-def]
+def test_a_spoiled_answer_is_noticed(spoil: Callable[[list[bytes]], list[bytes]]) -> None:
     """Loss, repetition, disorder, change and misdirection all end the run."""
     with pytest.raises(PeerBroke):
         started(Tally()).receive(b"".join(spoil(answer(SCRIPT.pieces()))), now=0)
@@ -123,4 +124,5 @@ def test_long_frames_are_read_whole() -> None:
     heads = [b"\x81\x7d", b"\x81\x7e\x00\x7e", b"\x81\x7f" + (70_000).to_bytes(8, "big")]
     stream = b"".join(head + payload for head, payload in zip(heads, payloads, strict=True))
     reader = FrameReader()
-    assert [payload for at in range(0, len(stream), 1000) for payload in reader.feed(stream[at : at + 1000])] == payloads
+    parts = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
+    assert [payload for part in parts for payload in reader.feed(part)] == payloads
