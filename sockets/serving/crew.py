@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ class Crew:
     def __init__(self, parked: int = 64) -> None:
         self._most = parked
         self._parked: list[gevent.Greenlet] = []
+        self._fresh: deque[tuple[Any, Any]] = deque()  # first tasks; as a greenlet's arguments they would live as long
 
     def run(self, task: Callable[..., object], *args: Any) -> None:
         """Have `task(*args)` run soon, after whatever was given before. Never yields; may be called by the hub."""
@@ -30,11 +32,13 @@ class Crew:
             if not greenlet.dead:
                 get_hub().loop.run_callback(greenlet.switch, task, args)
                 return
-        gevent.spawn(self._work, task, args)
+        self._fresh.append((task, args))
+        gevent.spawn(self._work)
 
-    def _work(self, task: Any, args: Any) -> None:
+    def _work(self) -> None:
         hub = get_hub()
         me = gevent.getcurrent()
+        task, args = self._fresh.popleft()
         while True:
             try:
                 task(*args)

@@ -85,6 +85,7 @@ class Engine(engineio.Server):
         self.complaints = Complaints()
         self._credential = credential
         self._unjoined: Counter[str] = Counter()
+        self._stopping = False
 
     # For python-socketio
 
@@ -124,7 +125,8 @@ class Engine(engineio.Server):
             crew.run(self.handlers["disconnect"], session.sid, reason)
 
     def goodbye(self) -> None:
-        """The worker stops: tell every client to come back elsewhere. Never yields."""
+        """The worker stops: tell every client to come back elsewhere, let nobody new in. Never yields."""
+        self._stopping = True
         for session in list(self.sockets.values()):
             session.close("server shutdown", code=1001)
 
@@ -215,34 +217,35 @@ class Engine(engineio.Server):
         if self._unjoined[address] >= self.limits.max_unjoined_per_address:
             self.complaints.add("too many sessions that join nothing", address)
             raise Refused("429 Too Many Requests", 3, "Too many open handshakes from this address")
-        sid = self.generate_id()
-        session = EngineSocket(self, sid, address=address, credential=self._fingerprint(environ))
+        if self._stopping:
+            raise Refused("503 Service Unavailable", 3, "The server is stopping")
+        accepted = None if upgrade is None else self._accept(upgrade)  # yields; nothing is set up before it
+        session = EngineSocket(self, self.generate_id(), address=address, credential=self._fingerprint(environ))
+        self._unjoined[address] += 1
+        session.address_counted = address
+        self.sockets[session.sid] = session
+        self.handlers["connect"](session.sid, _slim(environ))
+        if upgrade is None or accepted is None:
+            session.settle()
+            return "200 OK", self._hello(session.sid, [name for name in self.transports if name != "polling"])
+        sock, early = accepted
+        websocket = session.new_websocket(sock, upgrade.on_freed)
+        session.ride(websocket)
+        session.offer(Frame(self._hello(session.sid, [])))
+        websocket.start(early)
+        return "101", None
+
+    def _hello(self, sid: str, upgrades: list[str]) -> bytes:
         limits = self.limits
-        hello = b"0" + orjson.dumps(
+        return b"0" + orjson.dumps(
             {
                 "sid": sid,
-                "upgrades": [] if upgrade is not None else [name for name in self.transports if name != "polling"],
+                "upgrades": upgrades,
                 "pingInterval": round(limits.ping_interval_s * 1000),
                 "pingTimeout": round(limits.ping_timeout_s * 1000),
                 "maxPayload": limits.max_message_bytes,
             }
         )
-        websocket = None
-        if upgrade is not None:
-            sock, leftover = self._accept(upgrade)
-            websocket = session.new_websocket(sock, upgrade.on_freed)
-            session.ride(websocket)
-        else:
-            session.settle()
-        self._unjoined[address] += 1
-        session.address_counted = address
-        self.sockets[sid] = session
-        self.handlers["connect"](sid, _slim(environ))
-        if websocket is None:
-            return "200 OK", hello
-        session.offer(Frame(hello))
-        websocket.start(leftover)
-        return "101", None
 
     def _upgrade(self, session: EngineSocket, upgrade: Upgrade) -> tuple[str, bytes | None]:
         if not session.may_upgrade():

@@ -139,7 +139,7 @@ class FrameReader:
         opcode = first & 15
         if opcode >= CLOSE:
             messages.append(Control(opcode, payload))
-        elif first > 128 and opcode:
+        elif first >= 128 and opcode:
             messages.append(self._text(payload) if opcode == TEXT else payload)
         else:
             self._join_fragment(first, opcode, payload, messages)
@@ -163,7 +163,7 @@ class FrameReader:
             raise WebSocketError(POLICY, "too many fragments")
 
     def _join_fragment(self, first: int, opcode: int, payload: bytes, messages: list[str | bytes | Control]) -> None:
-        final = first > 128
+        final = first >= 128
         if opcode:
             self._kind = opcode
             self._decoder = _new_text_decoder() if opcode == TEXT else None

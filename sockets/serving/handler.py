@@ -171,8 +171,19 @@ class Handler(pywsgi.WSGIHandler):
         self._body = Body(self.rfile, self.content_length, socket=expects, chunked_input=chunked)
         self.wsgi_input = environ["wsgi.input"] = self._body
         environ["wsgi.input_terminated"] = True
+        environ["parley.peer_left"] = self.peer_left
         self._reader.allow(self._limits.body_s, body=True)
         return environ
+
+    def peer_left(self) -> bool:
+        """Whether the peer has closed its side, for answers that take long to come. Never yields."""
+        self.socket.settimeout(0.0)
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def handle_one_response(self) -> None:
         self._body_is_used_up = True

@@ -30,18 +30,17 @@ quiet.setLevel(logging.WARNING)  # python-socketio logs sids and rooms at INFO
 class Peer:
     """What this layer knows of one session. Touched without yielding in between."""
 
-    __slots__ = ("address", "deadline", "faults", "gone", "joined", "joining", "joins", "waiting", "waiting_until")
+    __slots__ = ("address", "deadline", "faults", "gone", "joined", "joins", "waiting", "waiting_until")
 
     def __init__(self, address: str, joins: TokenBucket) -> None:
         self.address = address
-        self.joined: dict[str, str] = {}  # namespace -> sid
-        self.joining: set[str] = set()
+        self.joined: dict[str, str] = {}  # namespace -> sid; empty while the connect handler decides
         self.joins = joins
         self.gone = False
         self.deadline: Any = None  # the timer that closes a session in no namespace
         self.waiting: IncomingPacket | None = None  # for attachments
         self.waiting_until = 0.0
-        self.faults: set[str] = set()  # handlers whose traceback was logged for this session
+        self.faults: tuple[str, ...] = ()  # handlers whose traceback was logged for this session
 
 
 class SocketServer(socketio.Server):
@@ -84,9 +83,9 @@ class SocketServer(socketio.Server):
         peer.gone = True
         self._cancel_deadline(peer)
         for namespace in list(peer.joined):
-            self._leave(eio_sid, peer, namespace, reason)
-        if not peer.joining:
-            del self.environ[eio_sid]
+            self._leave(peer, namespace, reason)
+        if not peer.joined:  # else a connect handler is still at work with it
+            self.environ.pop(eio_sid, None)
 
     def _expect_join(self, eio_sid: str, peer: Peer) -> None:
         peer.deadline = get_hub().loop.timer(self._limits.join_s)
@@ -95,7 +94,7 @@ class SocketServer(socketio.Server):
     def _close_stranger(self, eio_sid: str, peer: Peer) -> None:
         self._cancel_deadline(peer)
         session = self.eio.sockets.get(eio_sid)
-        if session is not None and not peer.joined and not peer.joining:
+        if session is not None and not peer.joined:
             session.violate(Violation("joined no namespace in time"))
 
     @staticmethod
@@ -126,7 +125,7 @@ class SocketServer(socketio.Server):
         elif packet.kind == packets.CONNECT:
             self._join(eio_sid, peer, packet.namespace, packet.data)
         elif packet.kind == packets.DISCONNECT:
-            self._leave(eio_sid, peer, packet.namespace, self.reason.CLIENT_DISCONNECT)
+            self._leave(peer, packet.namespace, self.reason.CLIENT_DISCONNECT)
             self._expect_another_join(eio_sid, peer)
         else:
             self._acknowledge(peer, packet)
@@ -135,7 +134,7 @@ class SocketServer(socketio.Server):
         now = monotonic()
         if peer.waiting is not None and now < peer.waiting_until:
             raise Violation("two packets wait for attachments")
-        if packet.namespace not in peer.joined:
+        if not peer.joined.get(packet.namespace):
             raise Violation("attachments announced from outside")
         peer.waiting = packet
         peer.waiting_until = now + self._limits.attachments_s
@@ -152,7 +151,7 @@ class SocketServer(socketio.Server):
     def _acknowledge(self, peer: Peer, packet: IncomingPacket) -> None:
         sid = peer.joined.get(packet.namespace)
         # id 0 is the counter's own slot in python-socketio's table: taking it would break every later acknowledgement
-        if sid is not None and packet.id is not None and packet.id > 0:
+        if sid and packet.id is not None and packet.id > 0:
             self.manager.trigger_callback(sid, packet.id, packet.data)
 
     # Events
@@ -162,7 +161,7 @@ class SocketServer(socketio.Server):
         event = packet.data[0]
         if event in self.reserved_events:
             raise Violation("reserved event name")
-        if sid is None:
+        if not sid:
             self.eio.complaints.note("event outside its namespace", peer.address)
             return
         handler = self.namespace_handlers.get(packet.namespace)
@@ -184,7 +183,7 @@ class SocketServer(socketio.Server):
 
     def _log_fault(self, peer: Peer, event: str, namespace: str, error: Exception) -> None:
         if event not in peer.faults and len(peer.faults) < 8:
-            peer.faults.add(event)
+            peer.faults += (event,)
             log.error("A handler of %s failed at %.64r.", namespace, event, exc_info=error)
 
     # Joining and leaving
@@ -195,31 +194,33 @@ class SocketServer(socketio.Server):
         if namespace not in self.namespace_handlers and namespace not in self.handlers:
             self._refuse(eio_sid, namespace, {"code": "not_found", "message": "There is no such namespace."})
             return
-        if namespace in peer.joined or namespace in peer.joining:
+        if namespace in peer.joined:
             self._refuse(
                 eio_sid, namespace, {"code": "conflict", "message": "The session is in this namespace already."}
             )
             return
-        peer.joining.add(namespace)
+        peer.joined[namespace] = ""
         sid = self.manager.pre_connect(eio_sid, namespace)
-        try:
-            refusal = self._ask(peer, namespace, sid, self.environ[eio_sid], auth)
-        finally:
-            peer.joining.discard(namespace)
+        refusal = self._ask(peer, namespace, sid, self.environ[eio_sid], auth)
         if refusal is not None:
-            self._refuse(eio_sid, namespace, refusal)
+            del peer.joined[namespace]
             self.manager.disconnect(sid, namespace, ignore_queue=True)
-            if peer.gone:
-                self.environ.pop(eio_sid, None)
-            return
-        peer.joined[namespace] = sid
-        self.manager.connect(sid, namespace)
+            self._refuse(eio_sid, namespace, refusal)
+        else:
+            peer.joined[namespace] = sid
+            self.manager.connect(sid, namespace)
         if peer.gone:  # while the handler worked; what it set up must be undone
-            self._leave(eio_sid, peer, namespace, self.reason.TRANSPORT_CLOSE)
+            self._leave(peer, namespace, self.reason.TRANSPORT_CLOSE)
             self.environ.pop(eio_sid, None)
-            return
+        elif refusal is None:
+            self._welcome(eio_sid, peer, namespace, sid)
+
+    def _welcome(self, eio_sid: str, peer: Peer, namespace: str, sid: str) -> None:
+        session = self.eio.sockets.get(eio_sid)
+        if session is None:
+            return  # it closed while the handler worked, and _handle_eio_disconnect is about to run
         self._cancel_deadline(peer)
-        self.eio.joined(self.eio.sockets[eio_sid])
+        self.eio.joined(session)
         self._send_packet(eio_sid, OutgoingPacket(packets.CONNECT, {"sid": sid}, namespace))
         after = getattr(self.namespace_handlers.get(namespace), "after_connect", None)
         if after is not None:
@@ -244,10 +245,11 @@ class SocketServer(socketio.Server):
         wire = {"code": code, "message": reason["message"], "data": data or {**reason, "code": code}}
         self._send_packet(eio_sid, OutgoingPacket(packets.CONNECT_ERROR, wire, namespace))
 
-    def _leave(self, eio_sid: str, peer: Peer, namespace: str, reason: str) -> None:
-        sid = peer.joined.pop(namespace, None)
-        if sid is None:
+    def _leave(self, peer: Peer, namespace: str, reason: str) -> None:
+        sid = peer.joined.get(namespace)
+        if not sid:
             return
+        del peer.joined[namespace]
         if peer.waiting is not None and peer.waiting.namespace == namespace:
             peer.waiting = None
         self.manager.pre_disconnect(sid, namespace)
@@ -271,5 +273,5 @@ class SocketServer(socketio.Server):
                 self.manager.can_disconnect(sid, namespace)  # asks the other workers
             return
         self._send_packet(eio_sid, OutgoingPacket(packets.DISCONNECT, namespace=namespace))
-        self._leave(eio_sid, peer, namespace, self.reason.SERVER_DISCONNECT)
+        self._leave(peer, namespace, self.reason.SERVER_DISCONNECT)
         self._expect_another_join(eio_sid, peer)

@@ -18,8 +18,9 @@ from .rate import TokenBucket
 _READABLE = 1
 _OPEN, _CLOSING, _CLOSED = range(3)
 
-# One buffer for all connections: it is filled and emptied by the hub without a yield in between.
-_received = bytearray(262_144)
+# One buffer for all connections: it is filled and emptied by the hub without a yield in between. No larger, because a
+# flood of tiny frames that fills it must be taken apart at one go.
+_received = bytearray(65_536)
 _view = memoryview(_received)
 
 Message = str | bytes
@@ -105,7 +106,7 @@ class WebSocket:
 
     def start(self, leftover: bytes = b"") -> None:
         """Begin to read; `leftover` are bytes that came in one packet with the handshake."""
-        self._watcher.start(self._readable)
+        self._listen()
         if leftover:
             self._take(leftover)
 
@@ -117,8 +118,7 @@ class WebSocket:
         """Read on, after `on_messages` returned True and its work is done."""
         if self._farewell is not None and self._state == _OPEN:
             self._say_goodbye(*self._farewell)
-        if self._state == _OPEN:
-            self._watcher.start(self._readable)
+        self._listen()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye with `code`, let the peer hang up, free the descriptor within `close_s`."""
@@ -128,6 +128,10 @@ class WebSocket:
     def abort(self, reason: str) -> None:
         """Free the descriptor now; what waits is thrown away."""
         self._lose(reason)
+
+    def _listen(self) -> None:
+        if self._state != _CLOSED:  # libev ends the process when a watcher of a closed descriptor is started
+            self._watcher.start(self._readable)
 
     def _readable(self) -> None:
         try:
@@ -148,7 +152,8 @@ class WebSocket:
             self._say_goodbye(error.code, error.reason)
             return
         if messages and self._on_messages(messages):
-            self._watcher.stop()
+            if self._state != _CLOSED:
+                self._watcher.stop()
         elif self._farewell is not None:
             self._say_goodbye(*self._farewell)
 
@@ -182,8 +187,8 @@ class WebSocket:
             self._timer.start(self._lose, "no goodbye")
             if not self._outbox.pending_bytes:
                 self._shut()
-            self._watcher.start(self._readable)
-            self._on_close(code, reason)
+            self._listen()
+        self._on_close(code, reason)
 
     def _shut(self) -> None:
         try:
