@@ -90,7 +90,7 @@ def decode(text: str, *, max_attachments: int, max_bytes: int) -> IncomingPacket
         raise Violation("unknown Socket.IO packet")
     kind = int(header[1])
     attachments = int(header[2] or 0)
-    if attachments > max_attachments or (header[2] is not None and kind not in (BINARY_EVENT, BINARY_ACK)):
+    if attachments > max_attachments or (header[2] is None) == (kind in (BINARY_EVENT, BINARY_ACK)):
         raise Violation("bad attachment count")
     body = text[header.end() :]
     try:
