@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db.models import PasswordReset, User
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
-from services.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
+from services.errors import Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from services.identity import Identity
 from services.ids import digest, new_id, new_secret
 
@@ -52,8 +52,14 @@ class Accounts:
         sessions: Sessions,
         open_account: OpenAccount,
         throttle: LoginThrottle | None,
+        registrations: Callable[[str], float] | None = None,
     ) -> None:
-        """`throttle` is None where rate limits are off."""
+        """Both limits are None where rate limits are off.
+
+        Args:
+            registrations: Asked with the address of whoever registers, for the seconds to wait; 0 lets in. Without
+                it a script could make account after account, each with what everybody starts with.
+        """
         self._uow = uow
         self._clock = clock
         self._passwords = passwords
@@ -61,23 +67,34 @@ class Accounts:
         self._sessions = sessions
         self._open_account = open_account
         self._throttle = throttle
+        self._registrations = registrations
 
     def register(
-        self, username: str, password: str, email: str | None = None, *, guest: Identity | None = None
+        self,
+        username: str,
+        password: str,
+        email: str | None = None,
+        *,
+        guest: Identity | None = None,
+        address: str = "",
     ) -> SignedIn:
         """A new user; of parallel registrations of one name exactly one succeeds.
 
         Args:
             guest: The guest who asks; it becomes this user and keeps its conversations and what it has left. An
                 identity that is no guest's is ignored.
+            address: Where the request comes from; empty when unknown.
 
         Raises:
             InvalidRequest: Names `username`, `password` or `email`.
             Conflict: The name is taken (`field` is `username`).
+            RateLimited: Too many accounts from this address.
         """
         name = checked_name(username)
         email = checked_email(email)
         password = self._passwords.check_form(password)
+        if self._registrations is not None and (wait_s := self._registrations(address)) > 0:
+            raise RateLimited("Too many new accounts from this address.", retry_after_s=round(wait_s, 1))
         with self._uow.read() as session:
             if session.scalar(select(User.id).where(User.name_folded == fold(name))) is not None:
                 raise _taken()

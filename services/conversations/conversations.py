@@ -125,22 +125,21 @@ class Conversations:
         )
         session.add(row)
         session.flush()
-        search.index_title(session, row)
+        if row.title:
+            search.index_title(session, row)
         return row
 
     def owned(self, session: Session, user_id: str, conversation_id: str) -> Conversation:
         """The user's conversation. Raises `NotFound`."""
-        row = session.scalar(
-            select(Conversation).where(Conversation.id == conversation_id, Conversation.user_id == user_id)
-        )
-        if row is None:
+        row = session.get(Conversation, conversation_id)
+        if row is None or row.user_id != user_id:
             raise NotFound("There is no such conversation.")
         return row
 
     def message(self, session: Session, user_id: str, message_id: str) -> Message:
         """The user's message. Raises `NotFound`."""
-        row = session.scalar(select(Message).where(Message.id == message_id, Message.user_id == user_id))
-        if row is None:
+        row = session.get(Message, message_id)
+        if row is None or row.user_id != user_id:
             raise NotFound("There is no such message.")
         return row
 
@@ -192,8 +191,7 @@ class Conversations:
         )
         session.add(message)
         session.flush()
-        if text:
-            search.index_message(session, message)
+        search.add_message(session, message)
         if role == "user" and not conversation.title:
             conversation.title = automatic_title(text)
             search.index_title(session, conversation)

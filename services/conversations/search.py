@@ -18,6 +18,11 @@ from .terms import Term, index_terms, query_terms, snippet
 def index_message(session: Session, message: Message) -> None:
     """Make a message's text findable, instead of what was there before. In the transaction that stores the text."""
     session.execute(delete(SearchEntry).where(SearchEntry.message_id == message.id))
+    add_message(session, message)
+
+
+def add_message(session: Session, message: Message) -> None:
+    """The same for a message that is new."""
     _add(session, message.user_id, message.conversation_id, message.id, message.text)
 
 

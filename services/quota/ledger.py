@@ -44,10 +44,18 @@ class Ledger:
 
     def open_account(self, session: Session, user_id: str, now_ms: int) -> None:
         """Give a new user an account with what everybody starts with."""
-        session.add(Account(user_id=user_id, tokens_available=0, pictures_available=0))
+        session.add(
+            Account(
+                user_id=user_id,
+                tokens_available=self._initial["tokens"],
+                pictures_available=self._initial["pictures"],
+            )
+        )
+        session.add_all(
+            _entry(user_id=user_id, kind=kind, granted=amount, settled=True, note="sign-up", now_ms=now_ms)
+            for kind, amount in self._initial.items()
+        )
         session.flush()
-        for kind, amount in self._initial.items():
-            self.grant(session, user_id=user_id, kind=kind, amount=amount, now_ms=now_ms, note="sign-up")
 
     def grant(self, session: Session, *, user_id: str, kind: Kind, amount: int, now_ms: int, note: str) -> None:
         """Add to what a user may spend.
@@ -93,25 +101,23 @@ class Ledger:
         """
         if not 0 <= at_least <= want:
             raise ValueError("Reserve from at_least to want, neither negative.")
-        held = _held(session, turn_id, kind)
+        available, held = _available_and_held(session, user_id, turn_id, kind)
         if held is not None:
             return held
         entry = _entry(user_id=user_id, turn_id=turn_id, kind=kind, now_ms=now_ms)
-        added = False
-        for _ in range(_MAX_RACES):
-            available = _available(session, user_id, kind)
+        mine = LedgerEntry.id == entry.id
+        for race in range(_MAX_RACES):
             if available < at_least:
                 break
-            if not added:
-                if not _insert_once(session, entry):
-                    return _held(session, turn_id, kind) or 0
-                added = True
-            taken = min(want, available)
-            if _change(session, user_id, kind, -taken):
-                _reserve_more(session, turn_id, kind, taken)
-                return taken
-        if added:
-            _rows(session, delete(LedgerEntry).where(LedgerEntry.id == entry.id))
+            entry.reserved = min(want, available)
+            if race > 0:
+                _rows(session, update(LedgerEntry).where(mine).values(reserved=entry.reserved))
+            elif not _insert_once(session, entry):
+                return _available_and_held(session, user_id, turn_id, kind)[1] or 0
+            if _change(session, user_id, kind, -entry.reserved):
+                return entry.reserved
+            available = _available(session, user_id, kind)
+        _rows(session, delete(LedgerEntry).where(mine))
         if available >= at_least:
             raise ServerBusy("Too many turns of this account are starting at once.", retry_after_s=1)
         raise QuotaExceeded(f"This turn may need {at_least} {kind}; {available} are left.")
@@ -203,8 +209,18 @@ def _take_up_to(session: Session, user_id: str, kind: Kind, want: int) -> int:
     return 0
 
 
-def _held(session: Session, turn_id: str, kind: Kind) -> int | None:
-    return session.scalar(select(LedgerEntry.reserved).where(LedgerEntry.turn_id == turn_id, LedgerEntry.kind == kind))
+def _available_and_held(session: Session, user_id: str, turn_id: str, kind: Kind) -> tuple[int, int | None]:
+    """What the user has left, and what this turn has set aside already (None: it never asked)."""
+    its = and_(LedgerEntry.turn_id == turn_id, LedgerEntry.kind == kind)
+    row = session.execute(
+        select(_column(kind), LedgerEntry.reserved)
+        .select_from(Account)
+        .outerjoin(LedgerEntry, its)
+        .where(Account.user_id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such account.")
+    return row[0], row[1]
 
 
 def _reserve_more(session: Session, turn_id: str, kind: Kind, amount: int) -> bool:

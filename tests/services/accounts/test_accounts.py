@@ -6,9 +6,10 @@ import gevent
 import pytest
 from sqlalchemy import func, select
 
-from db.models import BearerToken, BrowserSession, User
+from db.models import BearerToken, BrowserSession, Conversation, Turn, User
 from db.unit_of_work import UnitOfWork
 from services.accounts.accounts import RESET_LIFE_S, Accounts, SignedIn
+from services.accounts.idle_guests import IDLE_MS, forget_idle_guests
 from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
 from services.accounts.tokens import Tokens
@@ -23,6 +24,7 @@ from services.errors import (
     Unauthenticated,
 )
 from services.quota.ledger import Ledger, Quota
+from services.quota.rate_limit import RateLimit
 from tests.clocks import FakeClock
 
 PASSWORD = "correct horse"
@@ -123,6 +125,60 @@ def test_a_guest_who_registers_stays_the_same_user(
     assert recognised.to_wire() == {"id": guest.identity.user_id, "name": "Ann", "guest": False}
     with uow.read() as session:
         assert ledger.balance(session, guest.identity.user_id).tokens == 1007
+
+
+def test_only_guests_who_left_nothing_are_forgotten(
+    accounts: Accounts, tokens: Tokens, uow: UnitOfWork, clock: FakeClock
+) -> None:
+    """Not one who wrote, was charged, registered, or came back this week."""
+    idle, wrote, paid, registered, back = (accounts.create_guest() for _ in range(5))
+    accounts.register("Ann", PASSWORD, guest=registered.identity)
+    with uow() as session:
+        session.add(
+            Conversation(id="c", user_id=wrote.identity.user_id, title="", version=1, created_ms=0, updated_ms=0)
+        )
+        session.add(
+            Turn(
+                id="t",
+                user_id=paid.identity.user_id,
+                conversation_id="gone",
+                message_id="gone",
+                model="m",
+                created_ms=0,
+            )
+        )
+    clock.advance(IDLE_MS / 1000 - 1)
+    assert forget_idle_guests(uow, clock.now_ms()) == 0
+    tokens.identify(back.token)
+    clock.advance(2)
+
+    assert forget_idle_guests(uow, clock.now_ms()) == 1
+
+    assert tokens.identify(idle.token) is None
+    assert all(tokens.identify(guest.token) for guest in (wrote, paid, registered, back))
+
+
+def test_accounts_are_not_made_without_end(
+    uow: UnitOfWork, clock: FakeClock, passwords: Passwords, tokens: Tokens, sessions: Sessions, ledger: Ledger
+) -> None:
+    """A script at one address is slowed; another address is not."""
+    limit = RateLimit(clock, per_minute=1, burst=2)
+    accounts = Accounts(
+        uow=uow,
+        clock=clock,
+        passwords=passwords,
+        tokens=tokens,
+        sessions=sessions,
+        open_account=ledger.open_account,
+        throttle=None,
+        registrations=limit.take,
+    )
+    for name in ("one", "two"):
+        accounts.register(name, PASSWORD, address="192.0.2.1")
+    with pytest.raises(RateLimited) as refusal:
+        accounts.register("three", PASSWORD, address="192.0.2.1")
+    assert refusal.value.retry_after_s == 60
+    accounts.register("three", PASSWORD, address="192.0.2.2")
 
 
 def test_a_guest_registers_once(accounts: Accounts) -> None:
