@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import orjson
 from flask import request
@@ -17,31 +18,37 @@ MAX_BODY_BYTES = 256_000
 _MOST_NAMES = 8
 
 
-def body(*known: str, at_most: int = MAX_BODY_BYTES) -> Fields:
+def body(*known: str) -> Fields:
     """The JSON object of the request; without a body an empty one.
 
     Args:
         known: Names the route understands; others are ignored, and noted in the log.
-        at_most: Bytes.
 
     Raises:
         InvalidRequest: Not JSON, not an object, `NaN`, a number without end.
         UnsupportedMedia: Not sent as JSON.
     """
+    value = json_object(MAX_BODY_BYTES)
+    if strange := [name[:32] for name in value if name not in known][:_MOST_NAMES]:
+        logger.info("fields ignored: %r", strange, extra={"path": request.path})
+    return Fields(value, name="body")
+
+
+def json_object(at_most: int) -> dict[str, Any]:
+    """The body as it came, of `at_most` bytes. Raises as `body` does."""
     request.max_content_length = at_most
     raw = request.get_data(cache=False)
     if not raw:
-        return Fields({})
+        return {}
     if request.mimetype != "application/json":
         raise UnsupportedMedia("The body must be application/json.", field="body")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest("The body is not valid JSON.", field="body") from error
-    fields = Fields(value, name="body")
-    if strange := [name[:32] for name in value if name not in known][:_MOST_NAMES]:
-        logger.info("fields ignored: %r", strange, extra={"path": request.path})
-    return fields
+    if not isinstance(value, dict):
+        raise InvalidRequest("The body must be an object.", field="body")
+    return value
 
 
 def query() -> Fields:

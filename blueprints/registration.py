@@ -6,11 +6,12 @@ import re
 
 import flask
 
-from blueprints import access, accounts, health, pages
+from blueprints import access, accounts, conversations, health, openai, pages, turns
 from blueprints.headers import harden
 from blueprints.identity import Callers, OriginRule
 from blueprints.reading import MAX_BODY_BYTES
-from blueprints.replies import refusal, reply
+from blueprints.replies import error_to_wire, reads_chinese, refusal, reply
+from blueprints.streaming import Streams
 from services.assembly import Services
 
 
@@ -21,7 +22,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> None:
         ValueError: Two blueprints claim one method of one path.
     """
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    callers = Callers(services.doorkeeper, origins)
+    callers, streams = Callers(services.doorkeeper, origins), Streams(services.metrics)
     app.before_request(access.begin)
     app.before_request(callers.check_origin)
     app.after_request(harden)
@@ -30,13 +31,17 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> None:
     def refuse(error: Exception) -> flask.Response:
         refused = refusal(error)
         services.metrics.errors.labels(refused.error.code).inc()
-        return reply({"error": refused.to_wire()}, refused.status, refused.headers)
+        wire = error_to_wire(refused.error, chinese=reads_chinese())
+        return reply({"error": wire}, refused.status, refused.headers)
 
     app.register_error_handler(Exception, refuse)
     for blueprint in (
         health.build(services),
         pages.build(),
         accounts.build(services, callers),
+        conversations.build(services, callers),
+        turns.build(services, callers, streams),
+        openai.build(services, callers, streams),
     ):
         app.register_blueprint(blueprint)
     check_claims(app)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import flask
 import orjson
@@ -22,6 +24,9 @@ _OF_STATUS: dict[int, tuple[type[ChatError], str]] = {
     413: (TooLarge, "The request is larger than this address takes."),
     415: (UnsupportedMedia, "The body must be application/json."),
 }
+_LONGEST_FILE_NAME = 80
+_UNFIT = str.maketrans(dict.fromkeys('/\\:*?"<>|', "-"))
+"""What some system refuses in a file's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,18 @@ class Refusal:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
 
-    def to_wire(self) -> dict[str, Any]:
-        """The `error` object, its sentence in the reader's language."""
-        wire = self.error.to_wire()
-        if request.accept_languages.best_match(["en", "zh"], default="en") == "zh":
-            wire["message"] = in_chinese(self.error)
-        return wire
+
+def reads_chinese() -> bool:
+    """Whether the person behind the request would rather read Chinese than English."""
+    return request.accept_languages.best_match(["en", "zh"], default="en") == "zh"
+
+
+def error_to_wire(error: ChatError, *, chinese: bool) -> dict[str, Any]:
+    """The `error` object, its sentence in the reader's language."""
+    wire = error.to_wire()
+    if chinese:
+        wire["message"] = in_chinese(error)
+    return wire
 
 
 def refusal(error: Exception) -> Refusal:
@@ -58,3 +69,12 @@ def refusal(error: Exception) -> Refusal:
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> flask.Response:
     """JSON in UTF-8. Never `NaN`: it becomes null."""
     return flask.Response(orjson.dumps(value), status, headers, mimetype="application/json")
+
+
+def attachment(chunks: Iterable[str], title: str, suffix: str, kind: str) -> flask.Response:
+    """A file, written while it is read, that a browser saves under `title`."""
+    name = title.translate(_UNFIT)[:_LONGEST_FILE_NAME].strip(" .") or "conversation"
+    plain = f'filename="conversation.{suffix}"'
+    whole = f"filename*=UTF-8''{quote(f'{name}.{suffix}', safe='')}"
+    headers = {"Content-Disposition": f"attachment; {plain}; {whole}"}
+    return flask.Response(chunks, headers=headers, content_type=f"{kind}; charset=utf-8")

@@ -10,10 +10,13 @@ from services.quota.estimate import PER_MESSAGE, completion_tokens, prompt_token
 
 
 class Stored(Protocol):
-    """A stored message, as far as the prompt needs it."""
+    """A message that came before, as far as the prompt needs it."""
 
-    role: str
-    text: str
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
 
 
 def prompt(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,10 +20,13 @@ from services.ids import new_id
 from services.providers.base import ChatMessage, ModelCard
 from services.quota.estimate import prompt_tokens
 from services.quota.ledger import Ledger, Quota
-from services.turns.history import prompt
+from services.turns.history import Stored, prompt
 from services.turns.request import AgainRequest, TextRequest
 
-IDEMPOTENT_MS = 24 * 60 * 60 * 1000
+DAY_MS = 24 * 60 * 60 * 1000
+IDEMPOTENT_MS = DAY_MS
+MAX_CALLS_VERSION = 400
+"""Two changes a call: after 200 calls a new conversation begins, so that each can be opened in one go."""
 
 PROMPT_MARGIN = 32
 """Tokens set aside beyond our count of the prompt: some vendors add a system message of their own (Qwen, some 20)."""
@@ -82,8 +87,11 @@ class Opening:
         user_id = identity.user_id
         if request.pictures:
             raise NotFound("There is no such picture.", field="pictures")
+        if request.history is not None:
+            return self._ask_apart(session, identity, request, card, request.history)
         if request.conversation is not None:
-            conversation = self._owned(session, user_id, request.conversation)
+            with _naming("conversation"):
+                conversation = self._conversations.owned(session, user_id, request.conversation)
         elif request.parent is not None:
             raise InvalidRequest("parent needs the conversation it is in.", field="conversation")
         else:
@@ -98,7 +106,8 @@ class Opening:
 
     def again(self, session: Session, identity: Identity, again: AgainRequest, card: ModelCard) -> Opened:
         """Another empty answer beside an existing one."""
-        path = list(self._conversations.path_to(session, identity.user_id, again.message))
+        with _naming("message"):
+            path = list(self._conversations.path_to(session, identity.user_id, again.message))
         if path[-1].role == "assistant":
             if path[-1].status == "running":
                 raise Conflict("This answer is still being written; stop it first.", field="message")
@@ -109,11 +118,40 @@ class Opening:
         request = TextRequest(again.client_id, question.text, model=again.model)
         return self._open(session, identity, request, card, question, path[:-1], None)
 
-    def _owned(self, session: Session, user_id: str, conversation_id: str) -> Conversation:
-        try:
-            return self._conversations.owned(session, user_id, conversation_id)
-        except NotFound as error:
-            raise NotFound(error.message, field="conversation") from error
+    def _ask_apart(
+        self,
+        session: Session,
+        identity: Identity,
+        request: TextRequest,
+        card: ModelCard,
+        history: Sequence[ChatMessage],
+    ) -> Opened:
+        """A question that brings its own history: a branch from the start in the conversation of the day's calls.
+
+        One conversation a call would bury those the user wrote; none at all would hide what was paid for.
+        """
+        user_id, title = identity.user_id, self._title_of_calls()
+        conversation = session.scalar(
+            select(Conversation)
+            .where(
+                Conversation.user_id == user_id,
+                Conversation.updated_ms >= self._clock.now_ms() - DAY_MS,
+                Conversation.title == title,
+                Conversation.version < MAX_CALLS_VERSION,
+            )
+            .order_by(Conversation.updated_ms.desc())
+            .limit(1)
+        )
+        is_new = conversation is None
+        if conversation is None:
+            conversation = self._conversations.add(session, user_id=user_id, title=title)
+        question = self._conversations.add_message(
+            session, user_id=user_id, conversation_id=conversation.id, parent_id=None, role="user", text=request.text
+        )
+        return self._open(session, identity, request, card, question, history, title if is_new else None)
+
+    def _title_of_calls(self) -> str:
+        return f"API {datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC).date().isoformat()}"
 
     def _parent(self, session: Session, conversation: Conversation, request: TextRequest) -> str | None:
         if request.parent == conversation.id:
@@ -135,19 +173,25 @@ class Opening:
         request: TextRequest,
         card: ModelCard,
         question: Message,
-        path: Sequence[Message],
+        path: Sequence[Stored],
         title: str | None,
     ) -> Opened:
         turn_id, now_ms = new_id("t"), self._clock.now_ms()
         most = min(request.max_tokens or self._settings.max_output_tokens, card.max_output_tokens)
+        room = max(card.context_tokens - most, card.context_tokens // 4)
         messages = prompt(
             path,
             question.text,
             system=request.system or self._settings.system_prompt or None,
-            max_messages=self._settings.max_history,
-            max_tokens=max(card.context_tokens - most, card.context_tokens // 4),
+            max_messages=self._settings.max_history if request.history is None else max(len(path), 1),
+            max_tokens=room,
         )
         estimate = prompt_tokens(messages)
+        if request.history is not None:
+            # The client's own history is sent whole or not at all.
+            system = tuple(message for message in messages if message.role == "system")
+            if prompt_tokens((*system, *request.history, messages[-1])) > room:
+                raise InvalidRequest("This is more than the model can read at once.", field="messages")
         reserved = self._ledger.reserve(
             session,
             user_id=identity.user_id,
@@ -194,3 +238,12 @@ class Opening:
             title=title,
             quota=self._ledger.balance(session, identity.user_id),
         )
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """What is not found was named by this field of the request."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(error.message, field=field) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.providers.base import ChatMessage
+
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
@@ -14,6 +16,8 @@ class TextRequest:
         parent: Message the question follows; the conversation's own id for a branch from the very start; None for
             the newest leaf.
         pictures: Ids of pictures for a model that sees.
+        history: What came before, told by the client itself, oldest first and without a system message. Such a
+            turn belongs to no conversation of the user's choice; None for the path to `parent`.
     """
 
     client_id: str
@@ -26,6 +30,7 @@ class TextRequest:
     top_p: float | None = None
     max_tokens: int | None = None
     pictures: tuple[str, ...] = ()
+    history: tuple[ChatMessage, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
