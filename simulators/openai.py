@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from simulators.faults import Fault, read_directive, without_directive
+from simulators.faults import PIECES, Fault, read_directive, without_directive
 from simulators.loopback import Call, Exchange, LoopbackServer
 
 KEY = "sk-simulated"
@@ -68,6 +68,15 @@ class OpenAISimulator(LoopbackServer):
         self._default = DIALECTS[dialect]
         self._script = list(script)
         self._seen: dict[str, int] = {}
+
+    def play(self, *faults: Fault | None) -> None:
+        """Script the calls that follow, one each."""
+        self._script += faults
+
+    def forget(self) -> None:
+        """Drop the calls so far and what is left of the script."""
+        self.calls.clear()
+        self._script.clear()
 
     @property
     def base_url(self) -> str:
@@ -174,6 +183,12 @@ class OpenAISimulator(LoopbackServer):
         exchange.whole(status, body, {**own, **headers})
 
 
+def answer_to(prompt: str, pieces: int = PIECES) -> list[str]:
+    """What is said to a prompt, token by token: the prompt's own words, then a fixed rhyme. At least `pieces`."""
+    tokens = _TOKEN.findall(without_directive(prompt))
+    return tokens + [_WORDS[number % len(_WORDS)] for number in range(max(0, pieces - len(tokens)))]
+
+
 class _Answer:
     """One completion: what is said, and how it is written."""
 
@@ -274,6 +289,8 @@ class _Answer:
                 yield self._event({**self._envelope(), "choices": choices, "usage": self._usage()})
         if not fault.no_done:
             yield self._event(b"[DONE]")
+        if fault.linger:
+            yield _FOR_EVER_S
 
     def _broken_at(self, number: int) -> Iterator[bytes | float | _Break]:
         """What the script breaks before the piece of that number."""
@@ -307,7 +324,7 @@ class _Answer:
     def _texts(self) -> Iterator[str]:
         """The answer's pieces; the same for the same request, and those after the prefix of a continued one."""
         told = 0
-        for number, text in enumerate(self._whole_answer()):
+        for number, text in enumerate(answer_to(_question(self._call), self._fault.pieces)):
             if self._limit is not None and self._call.sold >= self._limit:
                 return
             if told < len(self._prefix):
@@ -317,11 +334,6 @@ class _Answer:
             if self._fault.flood and number == self._fault.pieces - 1:
                 while True:
                     yield _WORDS[number % len(_WORDS)] * 64
-
-    def _whole_answer(self) -> Iterator[str]:
-        yield from _TOKEN.findall(without_directive(_question(self._call)))
-        for number in range(self._fault.pieces - 1):
-            yield _WORDS[number % len(_WORDS)]
 
     def _thoughts(self) -> Iterable[str]:
         return _THOUGHTS if "reasoner" in self._model else ()
