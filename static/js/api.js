@@ -98,7 +98,7 @@ export class Api {
     /** @type {Message[]} */
     const messages = [];
     for (let after = ""; ; ) {
-      const parameters = new URLSearchParams({ limit: "200", after });
+      const parameters = new URLSearchParams({ limit: "200", ...(after && { after }) });
       const page = await this.#send("GET", `v1/conversations/${encodeURIComponent(id)}/messages?${parameters}`);
       messages.push(...page.messages);
       if (!page.next) return messages;

@@ -92,7 +92,7 @@ export class App {
     this.#connection.open();
     void this.#sidebar.load();
     await this.#route();
-    this.#composer.focus();
+    this.#composer.offer();
   }
 
   /** Show the conversation the address names. */
@@ -116,7 +116,7 @@ export class App {
   #go(id) {
     if (id === null && !location.hash) this.#conversation.begin();
     location.hash = id === null ? "" : `c=${encodeURIComponent(id)}`;
-    this.#composer.focus();
+    this.#composer.offer();
   }
 
   /** @param {string} id A conversation that began here. */

@@ -11,6 +11,7 @@ import { wholeLetters } from "./code_points.js";
  */
 
 const MAX_CHARS = 12_000; // a longer stretch without a natural end is cut, so that one rendering stays short
+const MAX_CELLS = 3_000; // of a table, for the same reason
 const FENCE = /^( {0,3})(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$/;
 const FENCE_END = /^ {0,3}(`+|~+)\s*$/;
 const HEADING = /^ {0,3}#{1,6}(?:[ \t]|$)/;
@@ -38,6 +39,7 @@ export class BlockSplitter {
   /** @type {{mark: string, length: number, indent: number} | null} */
   #fence = null;
   #tableHead = "";
+  #rowsLeft = Infinity; // until the open table is cut
 
   /** @param {string} text */
   push(text) {
@@ -97,10 +99,12 @@ export class BlockSplitter {
     block.source += `${line}\n`;
     block.partial = "";
     this.#isBlank = isBlank;
+    const isHeading = !this.#isList && !this.#isMath && HEADING.test(line);
     this.#isMath = this.#isMath ? !isBlank && !MATH_CLOSE.test(line) : MATH_OPEN.test(line);
-    if (block.source.length < 2_000 && TABLE_HEAD.test(block.source)) this.#tableHead = block.source;
-    if (!this.#isList && HEADING.test(line)) this.#close();
-    else if (block.source.length > (this.#isList ? 2 : 1) * MAX_CHARS) this.#cutTable();
+    if (block.source.length < 2_000 && TABLE_HEAD.test(block.source)) this.#beginTable(block.source);
+    else this.#rowsLeft -= 1;
+    if (isHeading) this.#close();
+    else if (this.#rowsLeft <= 0 || block.source.length > (this.#isList ? 2 : 1) * MAX_CHARS) this.#cutBlock();
   }
 
   /** @param {string} line @param {boolean} isRest */
@@ -119,6 +123,7 @@ export class BlockSplitter {
     if (!this.#fence && !this.#isMidLine) {
       if (!this.#line.trim()) return;
       if (this.#beginsBlock(this.#line, false)) this.#close();
+      if (!this.#isMath && FENCE.test(this.#line)) return this.#hidePartial(); // code begins with the next line
     }
     this.#open().partial = this.#line;
   }
@@ -153,19 +158,36 @@ export class BlockSplitter {
     if (this.#line.length > MAX_CHARS) this.#cutLine();
   }
 
+  /** @param {string} head */
+  #beginTable(head) {
+    this.#tableHead = head;
+    this.#rowsLeft = Math.ceil(MAX_CELLS / head.slice(0, head.indexOf("\n")).split("|").length);
+  }
+
   /** Too long: settle here. A table goes on under a copy of its head. */
-  #cutTable() {
+  #cutBlock() {
     const head = this.#tableHead;
     this.#close();
     if (!head) return;
     this.#open().source = head;
-    this.#tableHead = head;
+    this.#beginTable(head);
+  }
+
+  /** What was shown of the begun line turned out to belong elsewhere. */
+  #hidePartial() {
+    const block = this.blocks[this.blocks.length - 1];
+    if (!block?.isOpen || !block.partial) return;
+    this.#open().partial = "";
+    if (!block.source) this.blocks.pop();
+    this.firstChanged = Math.min(this.firstChanged, this.blocks.length);
   }
 
   #close() {
+    this.#hidePartial();
     if (this.blocks[this.blocks.length - 1]?.isOpen) this.#open().isOpen = false;
     this.#isBlank = this.#isList = this.#isMath = false;
     this.#fence = null;
     this.#tableHead = "";
+    this.#rowsLeft = Infinity;
   }
 }

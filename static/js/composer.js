@@ -62,11 +62,16 @@ export class Composer {
     this.#send.hidden = isBusy;
     this.#stop.hidden = !isBusy;
     this.#hint.hidden = true;
-    if (hadFocus) this.focus();
+    if (hadFocus) this.offer();
   }
 
   focus() {
     this.#area.focus({ preventScroll: true });
+  }
+
+  /** Ready to write; on a phone only when asked, as the keyboard would cover the page. */
+  offer() {
+    if (matchMedia("(hover: hover)").matches) this.focus();
   }
 
   /** @param {string} text */

@@ -5,6 +5,7 @@ import { mathRules } from "./math_rules.js";
 /** @typedef {import("./sanitizer.js").Sanitizer} Sanitizer */
 
 const NESTING = 24; // deeper quotes and lists are shown as text
+const MAX_COLUMNS = 64; // so are wider tables
 
 /** Markdown to a document fragment that is safe to show, at any point of a stream. HTML in the source is text. */
 export class Markdown {
@@ -25,6 +26,7 @@ export class Markdown {
     this.#md = markdownit({ html: false, linkify: true, breaks: true, typographer: false, maxNesting: NESTING });
     this.#md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
     this.#md.validateLink = (/** @type {string} */ href) => safeAddress(href) !== null;
+    this.#md.use(narrowTables);
     this.#md.use(mathRules);
     this.#md.use(pageRules);
   }
@@ -67,6 +69,17 @@ function pageRules(md) {
   Object.assign(md.renderer.rules, { image, heading_open: heading, heading_close: heading, th_open: cell, td_open: cell });
 }
 
+/** @param {any} md */
+function narrowTables(md) {
+  const [table] = md.block.ruler.getRules(""); // markdown-it's first rule
+  /** @type {(state: any, line: number, end: number, silent: boolean) => boolean} */
+  const narrow = (state, line, end, silent) => {
+    const head = state.src.slice(state.bMarks[line], state.eMarks[line]);
+    return head.split("|", MAX_COLUMNS + 3).length <= MAX_COLUMNS + 2 && table(state, line, end, silent);
+  };
+  md.block.ruler.at("table", narrow, { alt: ["paragraph", "reference"] });
+}
+
 /** @param {HTMLAnchorElement} link */
 function dressLink(link) {
   const url = safeAddress(link.getAttribute("href") ?? "");
@@ -78,7 +91,7 @@ function dressLink(link) {
   if (!host) return;
   const note = link.ownerDocument.createElement("span");
   note.className = "real-host";
-  note.textContent = ` (${host})`;
+  note.textContent = `(${host})`;
   link.append(note);
 }
 

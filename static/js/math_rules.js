@@ -43,6 +43,7 @@ function inlineMath(state, silent) {
  * @param {string} close
  */
 function closing(src, start, close) {
+  if (!src.includes(close, start)) return -1; // the quick way out: hostile text opens thousands
   const limit = Math.min(src.length, start + MAX_TEX);
   for (let at = start; at < limit; at += 1) {
     if (src.startsWith(close, at)) return at;
@@ -74,8 +75,8 @@ function blockMath(/** @type {any} */ state, /** @type {number} */ startLine, /*
     text += `\n${state.getLines(line, line + 1, state.blkIndent, false)}`;
   }
   const isOpen = !text.trimEnd().endsWith(close);
-  const tex = isOpen ? text : text.trimEnd().slice(0, -close.length);
-  if (tex.includes(close)) return false;
+  const tex = isOpen ? open + text : text.trimEnd().slice(0, -close.length);
+  if (!text.trim() || (!isOpen && tex.includes(close))) return false;
   if (silent) return true;
   state.line = Math.min(line + (isOpen ? 0 : 1), endLine);
   const token = push(state, tex, { isBlock: true, isOpen });

@@ -23,7 +23,7 @@ export class ModelPicker {
 
   /** @param {Model[]} models */
   set models(models) {
-    this.#models = models;
+    this.#models = [...models].sort((a, b) => Number(b.available) - Number(a.available));
     this.#show();
   }
 

@@ -28,6 +28,7 @@ export class Notices {
 
   /** @param {HTMLElement} words @param {"status" | "alert"} role */
   #show(words, role) {
+    for (const shown of this.#host.children) if (shown.textContent === words.textContent) shown.remove();
     const note = element("div", { className: `notice is-${role}`, attributes: { role } }, [words]);
     note.append(button({ icon: "close", tLabel: "close", className: "quiet icon-button", onClick: () => note.remove() }));
     this.#host.append(note);

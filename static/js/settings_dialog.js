@@ -50,10 +50,14 @@ function account({ api, notices, user, quota }) {
     location.hash = "";
     location.reload();
   };
+  const enter = (/** @type {import("./sign_in.js").Mode} */ mode) => {
+    document.querySelector("dialog")?.close();
+    openSignIn({ api, mode });
+  };
   const acts = user.guest
     ? [
-        button({ t: "tab_register", className: "primary", onClick: () => openSignIn({ api, mode: "register" }) }),
-        button({ t: "tab_login", className: "plain", onClick: () => openSignIn({ api }) }),
+        button({ t: "tab_register", className: "primary", onClick: () => enter("register") }),
+        button({ t: "tab_login", className: "plain", onClick: () => enter("login") }),
       ]
     : [button({ t: "sign_out", className: "plain", onClick: () => void leave() })];
   return section("account", [
