@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import gevent
 import pytest
@@ -199,6 +202,29 @@ class TestSqlite:
             session.flush()
 
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+    def test_two_processes_write_at_once(self, uow: UnitOfWork, engine: Engine) -> None:
+        """Each waits for the other's lock; nothing is lost and nobody is refused."""
+        program = (
+            "import sys; from db.engine import make_engine; from db.unit_of_work import UnitOfWork\n"
+            "from db.models import User\n"
+            "uow = UnitOfWork(make_engine(sys.argv[1]))\n"
+            "for number in range(100):\n"
+            "    with uow() as session:\n"
+            "        session.add(User(id=f'theirs {number}', name='', guest=True, created_ms=0))\n"
+        )
+        url = engine.url.render_as_string()
+        other = subprocess.Popen([sys.executable, "-c", program, url], cwd=Path(__file__).parents[2])
+        number = 0
+        while other.poll() is None or number < 100:
+            with uow() as session:
+                session.add(user(f"ours {number}"))
+            number += 1
+            gevent.sleep(0)
+
+        assert other.wait() == 0
+        assert sum(name.startswith("theirs") for name in names(uow)) == 100
+        assert sum(name.startswith("ours") for name in names(uow)) == number
 
     def test_a_full_disk_is_told_and_heals(self, uow: UnitOfWork, engine: Engine) -> None:
         """Nothing of the refused change is kept; smaller ones go on."""
