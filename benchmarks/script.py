@@ -7,9 +7,9 @@ from itertools import accumulate
 
 _SENTENCE = (
     "The| quick| answer| to| your| question| is| that| a| language| model| writes| one| piece| at| a| time|,| and| each"
-    "| of| them| should| reach| the| reader| at| once|.|\n\n|春|眠|不|觉|晓|，|处|处|闻|啼|鸟|。|模型|一个|词|一个|词"
-    '|地|写|，|读者|应该|马上|看到|。|\n\n|```|python|\n|print|(|"|hello|"|)|\n|```|\n|Then| it| ends|,| as| every| answer'
-    "| does|.|\n"
+    "| of| them| should| reach| the| reader| at| once|.|\n\n"
+    "|春|眠|不|觉|晓|，|处|处|闻|啼|鸟|。|模型|一个|词|一个|词|地|写|，|读者|应该|马上|看到|。|\n\n"
+    '|```|python|\n|print|(|"|hello|"|)|\n|```|\n|Then| it| ends|,| as| every| answer| does|.|\n'
 )
 PIECES = tuple(_SENTENCE.split("|"))
 
