@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+PIECES = 24
+
 _DIRECTIVE = re.compile(r"\[\[fault ([^\]]*)\]\]")
 
 
@@ -37,6 +39,7 @@ class Fault:
         bad_json_after: A frame is cut within its JSON.
         line_bytes: A line of so many bytes comes first.
         flood: Never end.
+        linger: Keep the connection open behind the last frame.
         refusal: Answer in `delta.refusal`.
         finish: The finish reason.
         plain: Answer as one JSON body although a stream was asked for.
@@ -70,10 +73,11 @@ class Fault:
     bad_json_after: int | None = None
     line_bytes: int = 0
     flood: bool = False
+    linger: bool = False
     refusal: bool = False
     finish: str = "stop"
     plain: bool = False
-    pieces: int = 24
+    pieces: int = PIECES
     rate: float = 0.0
 
 

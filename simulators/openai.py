@@ -234,7 +234,9 @@ class _Answer:
 
     def whole(self, exchange: Exchange) -> None:
         """The answer as one JSON body; DeepSeek sends blank lines before it."""
-        text, thoughts = "".join(self._texts()), "".join(self._thoughts())
+        texts, thoughts = list(self._texts()), "".join(self._thoughts())
+        text = "".join(texts)
+        self._call.sold += len(texts) + len(list(self._thoughts()))
         message = {"role": "assistant", "content": text} | ({"reasoning_content": thoughts} if thoughts else {})
         body = {
             "id": self._id,
@@ -276,7 +278,7 @@ class _Answer:
         yield from self._broken_at(fault.pieces)
         yield from self._last_frames()
 
-    def _last_frames(self) -> Iterator[bytes]:
+    def _last_frames(self) -> Iterator[bytes | float]:
         fault = self._fault
         final = self._frame({}, self._reason(), is_last=True)
         yield final
@@ -353,9 +355,12 @@ class _Answer:
         frame["choices"] = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]
         if self._wants_usage and self._dialect.name == "openai":
             frame["usage"] = None
-        if self._fault.usage == "all" or (self._wants_usage and self._dialect.name == "deepseek" and is_last):
+        if self._fault.usage == "all" or (is_last and self._puts_usage_on_the_last()):
             frame["usage"] = self._usage()
         return self._event(frame)
+
+    def _puts_usage_on_the_last(self) -> bool:
+        return self._wants_usage and self._dialect.name == "deepseek" and self._fault.usage != "none"
 
     def _event(self, data: dict[str, Any] | bytes) -> bytes:
         payload = data if isinstance(data, bytes) else orjson.dumps(data)

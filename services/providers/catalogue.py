@@ -14,6 +14,8 @@ from services.providers.route import Link, Route
 
 log = logging.getLogger(__name__)
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")  # as often written in small letters
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSettings:
@@ -43,6 +45,7 @@ class Catalogue:
         Raises:
             config.ConfigError: A vendor's setting is wrong, or `MODEL_CHAINS` or `DEFAULT_MODEL` names no model.
         """
+        env = {**{name: env[name.lower()] for name in _PROXIES if env.get(name.lower())}, **env}
         ordered = sorted(specs, key=lambda spec: (spec.order, spec.name))
         self._entries: dict[str, _Entry] = {}
         for spec in ordered:

@@ -67,9 +67,13 @@ def origin_of(url: SplitResult, settings: DialSettings) -> Origin:
 
 def check_proxies(settings: DialSettings) -> None:
     """Raise `config.ConfigError` when a proxy cannot be used."""
+    if settings.no_proxy == "*":
+        return
     for name, proxy in (("HTTP_PROXY", settings.http_proxy), ("HTTPS_PROXY", settings.https_proxy)):
         if proxy and not check_url(proxy, ("http",)):
-            raise config.ConfigError(f"{name} must be http://[user:password@]host:port.")
+            raise config.ConfigError(
+                f"{name} must be http://[user:password@]host:port. With NO_PROXY=* it is not used at all."
+            )
 
 
 def check_url(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
