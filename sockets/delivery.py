@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 import socketio
@@ -20,10 +20,20 @@ from services.relay.log import Position, TurnLog
 from services.telemetry.metrics import Metrics
 from sockets.frames import Encoder
 from sockets.pacer import Pacer
-from sockets.serving.engine import EngineSocket
+from sockets.serving.frame import Frame
 
 MAX_FOLLOWED = 256
 """Turns one connection may follow at once."""
+
+
+class Outlet(Protocol):
+    """A connection as a viewer sees it; `EngineSocket` is one."""
+
+    def offer(self, frame: Frame) -> bool:
+        """Send, or say False when too much waits for this client already. Never yields."""
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call back once, when there is room again or the connection is over."""
 
 
 class _Mood(Enum):
@@ -54,7 +64,7 @@ class Viewer:
         log: TurnLog,
         position: Position,
         *,
-        outlet: EngineSocket,
+        outlet: Outlet,
         encoder: Encoder,
         pacer: Pacer,
         window_s: float,
@@ -202,6 +212,7 @@ class Delivery:
             encoder = self._encoders[namespace] = Encoder(namespace)
         return encoder
 
-    def _outlet(self, namespace: str, sid: str) -> EngineSocket | None:
+    def _outlet(self, namespace: str, sid: str) -> Outlet | None:
         eio_sid = self._server.manager.eio_sid_from_sid(sid, namespace)
-        return self._server.eio.sockets.get(eio_sid) if eio_sid else None
+        outlet: Outlet | None = self._server.eio.sockets.get(eio_sid) if eio_sid else None
+        return outlet

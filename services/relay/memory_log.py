@@ -52,7 +52,8 @@ class _Block:
             return stop - skip, self.text[start : self.ends[stop - 1]]
         if skip == len(self.pieces) - 1:  # the usual case: one new piece
             return 1, self.pieces[skip]
-        taken, chars = [], 0
+        taken: list[str] = []
+        chars = 0
         for index in range(skip, len(self.pieces)):
             piece = self.pieces[index]
             if taken and chars + len(piece) > max_chars:

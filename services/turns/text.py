@@ -231,7 +231,8 @@ class TextTurns:
         """Open and run a turn, or find the one this `client_id` means already."""
         key = (identity.user_id, client_id)
         if (other := self._starting.get(key)) is not None:
-            return other.result.get(timeout=STOP_WAIT_S)
+            started: Following = other.result.get(timeout=STOP_WAIT_S)
+            return started
         starting = self._starting[key] = _Starting()
         try:
             following = self._known(identity, client_id) or self._begin(

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded, Usage
-from services.relay.log import Position, TurnLog
+from services.relay.log import Entry, Position, TurnLog
 from services.relay.memory_log import MemoryLog, MemoryLogs
 from tests.clocks import FakeClock
 
@@ -40,7 +40,7 @@ def told(log: TurnLog, after: int, max_chars: int = 16_384) -> list[tuple[int, i
 
 def test_offsets_are_dense_and_kinds_are_joined(log: TurnLog) -> None:
     """Entries count from 1 without a hole; neighbours of one kind come joined."""
-    entries = [StateChanged("thinking"), ReasoningDelta("hm"), ReasoningDelta("!"), TextDelta("春"), TextDelta("眠")]
+    entries: list[Entry] = [StateChanged("thinking"), ReasoningDelta("hm"), ReasoningDelta("!"), TextDelta("春"), TextDelta("眠")]
     assert [log.append(entry) for entry in entries] == [1, 2, 3, 4, 5]
     assert told(log, 0) == [(1, 1, "state", ""), (2, 2, "reasoning", "hm!"), (4, 2, "text", "春眠")]
     assert (log.answer(), log.reasoning(), log.length) == ("春眠", "hm!", 2)
@@ -55,8 +55,8 @@ def test_a_replay_from_any_offset_is_exact(log: TurnLog, ended: bool, max_chars:
     for number in range(1, 60):
         kind = rng.choice(["text", "text", "text", "reasoning", "state"])
         text = f"<{number}>" if kind != "state" else ""
-        entry = {"text": TextDelta, "reasoning": ReasoningDelta}.get(kind)
-        log.append(entry(text) if entry else StateChanged("thinking"))
+        entries: dict[str, Entry] = {"text": TextDelta(text), "reasoning": ReasoningDelta(text)}
+        log.append(entries.get(kind, StateChanged("thinking")))
         pieces.append((kind, text))
     if ended:
         log.append(END)

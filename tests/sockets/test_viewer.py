@@ -82,11 +82,16 @@ def pacer() -> Iterator[Pacer]:
     pacer.close()
 
 
-def viewer(log: MemoryLog, outlet: Outlet, pacer: Pacer, *, after: Position = Position(1, 0), window_s: float = 0) -> Viewer:
+START = Position(1, 0)
+
+
+def viewer(
+    log: MemoryLog, outlet: Outlet, pacer: Pacer, *, after: Position = START, window_s: float = 0
+) -> Viewer:
     made = Viewer(
         log, after, outlet=outlet, encoder=ENCODER, pacer=pacer, window_s=window_s,
         observe_delay=lambda seconds: None, on_end=lambda: None,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     made.start()
     return made
 

@@ -212,7 +212,6 @@ def test_a_failure_before_the_first_piece_costs_nothing(stage: Stage, error: Cha
 
     def script(request: ChatRequest) -> Iterator[Any]:
         raise error
-        yield
 
     stage.provider.script = script
     ended = stage.finish(stage.ask("c-1")).ended
