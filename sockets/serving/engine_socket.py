@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("parley.serving")
 
 PING_FRAME, NOOP_FRAME, CLOSE_FRAME = Frame(b"2"), Frame(b"6"), Frame(b"1")
+_UPGRADING_POLL_S = 0.1
 _PROBE_ANSWER = websocket_frame(TEXT, b"3probe")
 
 
@@ -338,7 +339,9 @@ class EngineSocket:
         if mailbox is None:
             return [CLOSE_FRAME if self.closed else NOOP_FRAME]
         limits = self._engine.limits
-        frames = mailbox.take(limits.ping_interval_s + limits.ping_timeout_s)
+        # Between the probe and the takeover a client finishes its last poll, which may only reach us after the probe.
+        probed = self._probe is not None and self._probed
+        frames = mailbox.take(_UPGRADING_POLL_S if probed else limits.ping_interval_s + limits.ping_timeout_s)
         if self.closed:
             return [*frames, CLOSE_FRAME]
         self._tell_drained()

@@ -50,6 +50,9 @@ class Echo(socketio.Namespace):
     def on_inline(self, sid: str, *args: Any) -> Any:
         return gevent.getcurrent() is not None and args
 
+    def on_leave(self, sid: str) -> None:
+        self.disconnect(sid)
+
     def on_fail(self, sid: str) -> None:
         raise RuntimeError("on purpose")
 

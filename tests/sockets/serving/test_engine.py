@@ -210,6 +210,15 @@ def test_an_upgrade_loses_nothing_and_keeps_the_order(served: Served) -> None:
     assert client.polling.get().status_code == 400
 
 
+def test_a_poll_that_arrives_after_the_probe_does_not_hold_the_upgrade_up(served: Served) -> None:
+    client = Upgrading(served)
+    client.probe()
+    assert client.polling.get().text == "6"
+    client.websocket.send_text("5")
+    client.websocket.send_text('42/echo,1["echo","up"]')
+    assert client.websocket.read_text() == '43/echo,1["up"]'
+
+
 def test_polling_goes_on_while_an_upgrade_is_silent(serve: Callable[..., Served]) -> None:
     served = serve(upgrade_s=0.2)
     client = Upgrading(served)
