@@ -38,6 +38,7 @@ def build(services: Services, callers: Callers) -> flask.Blueprint:
             secret_of(fields, "password"),
             fields.optional_text("email", longest=_LONGEST_EMAIL),
             guest=callers.known(),
+            address=request.remote_addr or "",
         )
         return signed_in(identity, token, 201)
 

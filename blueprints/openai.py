@@ -147,7 +147,8 @@ class KeylessGuests:
         Raises:
             RateLimited: Too many guests from there.
         """
-        if (known := self._guests.get(address)) is not None:
+        known = self._guests.get(address)
+        if known is not None and self._doorkeeper.still_valid([known]):
             self._guests.move_to_end(address)
             return known
         identity, _ = self._doorkeeper.new_guest(address)
