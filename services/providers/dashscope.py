@@ -11,7 +11,7 @@ from services.providers.openai_compatible import OpenAICompatible
 from services.providers.vendor_faults import FaultMap
 from services.wire.dial import DialSettings
 
-# Names, windows and longest answers: help.aliyun.com/zh/model-studio/models, read 2026-11.
+# Windows and longest answers, rather too small than too large; the vendor's list is named in docs/providers/qwen.md.
 _KNOWN = {
     "qwen-plus": ("Qwen Plus", 131_072, 8_192),
     "qwen-max": ("Qwen Max", 32_768, 8_192),

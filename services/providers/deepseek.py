@@ -10,7 +10,7 @@ from services.providers.base import ChatRequest, ModelCard, ProviderSpec
 from services.providers.openai_compatible import OpenAICompatible
 from services.wire.dial import DialSettings
 
-# Names, windows and longest answers: api-docs.deepseek.com/quick_start/pricing, read 2026-11.
+# Longest answers, rather too small than too large; the vendor's list is named in docs/providers/deepseek.md.
 _KNOWN = {
     "deepseek-chat": ("DeepSeek Chat", 8_192),
     "deepseek-reasoner": ("DeepSeek Reasoner", 32_768),

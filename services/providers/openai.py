@@ -12,7 +12,7 @@ from services.wire.dial import DialSettings
 
 ADDRESS = "https://api.openai.com/v1"
 
-# Names, windows and longest answers: platform.openai.com/docs/models, read 2026-11.
+# Windows and longest answers, rather too small than too large; the vendor's list is named in docs/providers/openai.md.
 _KNOWN = {
     "gpt-4o-mini": ("GPT-4o mini", 128_000, 16_384),
     "gpt-4o": ("GPT-4o", 128_000, 16_384),

@@ -333,7 +333,7 @@ def test_closing_the_stream_hangs_up_and_stops_the_sale(vendor: Vendor) -> None:
     next(stream)
     call = vendor.simulator.wait_for_call()
     stream.close()
-    assert call.hung_up.wait(0.2)
+    assert call.hung_up.wait(1)
     assert call.ended.wait(5)
     assert 1 <= call.sold <= 50
 
@@ -362,7 +362,7 @@ def test_what_is_thrown_at_a_silent_vendor_comes_out_and_hangs_up(
     greenlet.kill(error, block=False)
     with pytest.raises(type(error)):
         greenlet.get(timeout=5)
-    assert call.hung_up.wait(0.2)
+    assert call.hung_up.wait(1)
     assert seen == answer_to(PROMPT)[:expected]
 
 
