@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,13 @@ def serving(handler: Handler, **tls: Any) -> Iterator[int]:
         yield server.server_port
     finally:
         server.stop(timeout=0.1)
+
+
+def server_side(certificate: tuple[str, str]) -> ssl.SSLContext:
+    """What a server with this certificate and key speaks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate[0], certificate[1])
+    return context
 
 
 def read_request(sock: socket.socket) -> bytes:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import ipaddress
 import socket
 import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import gevent
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from gevent.event import Event
 
 import config
 from services.errors import VendorOverloaded, VendorRefused, VendorTimeout
 from services.wire import dial as dialling
 from services.wire.dial import DialSettings, Origin, check_proxies, dial, origin_of
-from tests.services.wire.servers import closed_port, serving
+from tests.services.wire.servers import closed_port, server_side, serving
 
 
 def origin(port: int, *, scheme: str = "http", proxy: str = "") -> Origin:
@@ -138,35 +131,6 @@ def test_a_proxys_refusal_is_told() -> None:
 # TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for 127.0.0.1 that nobody trusts, with its key."""
-    folder: Path = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return str(folder / "cert.pem"), str(folder / "key.pem")
-
-
 def test_a_certificate_that_is_not_the_vendors_is_refused(certificate: tuple[str, str]) -> None:
     """Asking again would not help, and the key was not sent."""
     received: list[bytes] = []
@@ -174,7 +138,7 @@ def test_a_certificate_that_is_not_the_vendors_is_refused(certificate: tuple[str
     def handler(sock: socket.socket) -> None:
         received.append(sock.recv(4096))
 
-    with serving(handler, ssl_context=_serverside(certificate)) as port, pytest.raises(VendorRefused):
+    with serving(handler, ssl_context=server_side(certificate)) as port, pytest.raises(VendorRefused):
         dial(origin(port, scheme="https"), 5)
     assert b"".join(received) == b""
 
@@ -188,7 +152,7 @@ def test_a_trusted_certificate_is_talked_to(
     def echo(sock: socket.socket) -> None:
         sock.sendall(sock.recv(100))
 
-    with serving(echo, ssl_context=_serverside(certificate)) as port:
+    with serving(echo, ssl_context=server_side(certificate)) as port:
 
         def proxy(sock: socket.socket) -> None:
             assert sock.recv(4096).startswith(f"CONNECT 127.0.0.1:{port} ".encode())
@@ -203,12 +167,6 @@ def test_a_trusted_certificate_is_talked_to(
                 with dial(origin(port, scheme="https", proxy=way), 5) as connection:
                     connection.sendall(b"ping")
                     assert connection.recv(100) == b"ping"
-
-
-def _serverside(certificate: tuple[str, str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate[0], certificate[1])
-    return context
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

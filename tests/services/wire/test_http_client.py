@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 import gevent
 import pytest
 from gevent.event import Event
 
 from services.errors import VendorOverloaded, VendorRefused, VendorTimeout
-from services.wire import http_client
+from services.wire import dial, http_client
 from services.wire.dial import DialSettings
 from services.wire.http_client import HttpClient, Response
 from tests.clocks import FakeClock
-from tests.services.wire.servers import closed_port, read_request, serving
+from tests.services.wire.servers import closed_port, read_request, server_side, serving
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -283,6 +284,54 @@ def test_leaving_in_the_middle_hangs_up_at_once(client: HttpClient) -> None:
         assert hung_up.wait(1)
         with pytest.raises(ValueError):
             greenlet.get(timeout=5)
+
+
+def test_over_tls_it_is_all_the_same(
+    client: HttpClient, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces as they come, a connection used again, a hang-up that is seen, a flood that lets others run."""
+    monkeypatch.setattr(dial, "_tls", lambda: ssl.create_default_context(cafile=certificate[0]))
+    taken = Event()
+    hung_up = Event()
+    connections = 0
+
+    def handler(sock: socket.socket) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while request := read_request(sock):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+                assert taken.wait(5)
+                while b"/flood" in request:
+                    sock.sendall(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+                sock.sendall(b"1\r\nb\r\n0\r\n\r\n")
+        except OSError:
+            hung_up.set()
+
+    with serving(handler, ssl_context=server_side(certificate)) as port:
+        url = f"https://127.0.0.1:{port}/"
+        for _ in range(2):
+            taken.clear()
+            with client.request("GET", url, headers={}) as response:
+                assert response.read() == b"a"
+                taken.set()
+                assert body_of(response) == b"b"
+        assert connections == 1
+        others = 0
+
+        def count() -> None:
+            nonlocal others
+            while True:
+                gevent.sleep(0)
+                others += 1
+
+        counting = gevent.spawn(count)
+        with client.request("GET", url + "flood", headers={}) as response:
+            for _ in range(200):
+                assert response.read()
+        counting.kill()
+        assert others > 0
+        assert hung_up.wait(5)
 
 
 def test_silence_has_an_end_of_its_own(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
