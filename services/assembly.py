@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from sqlalchemy import Engine, text
 
 from config import Settings
 from db.checkpoints import start_checkpoints
 from db.engine import make_engine
+from db.errors import DatabaseBusy
 from db.migrate import upgrade
 from db.unit_of_work import UnitOfWork
 from services.accounts.accounts import Accounts
 from services.accounts.doorkeeper import Doorkeeper
+from services.accounts.idle_guests import SWEPT_AT_ONCE, forget_idle_guests
 from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
 from services.accounts.throttle import LoginThrottle
@@ -40,8 +44,12 @@ from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
 from services.turns.welcome import Welcomes
 
+logger = logging.getLogger(__name__)
+
+DAY_S = 86_400
+SIGN_UPS_PER_MINUTE, SIGN_UPS_AT_ONCE = 10, 60
 GUESTS_PER_MINUTE, GUESTS_AT_ONCE = 60, 600
-"""Of one address: a school behind one address is let in, a script that makes guests for ever is not."""
+"""Each of one address: a school behind one address is let in, a script that makes guests for ever is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,20 @@ def assemble(
         built = _build(settings, engine, clock, instance.name, catalogue, stack)
         recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
         recovery.run()
+        sweeper = gevent.spawn(_sweep_daily, built["uow"], clock)
+        stack.callback(sweeper.kill)
         return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
+
+
+def _sweep_daily(uow: UnitOfWork, clock: Clock) -> None:
+    """Forget guests who never wrote, now and every day, a part at a time."""
+    while True:
+        try:
+            while forget_idle_guests(uow, clock.now_ms()) == SWEPT_AT_ONCE:
+                gevent.sleep(1)
+        except DatabaseBusy as busy:
+            logger.warning("idle guests are kept for another day: %s", busy)
+        gevent.sleep(DAY_S)
 
 
 def _build(
@@ -120,6 +141,7 @@ def _build(
         initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
     )
     tokens, sessions = Tokens(uow, clock), Sessions(uow, clock)
+    newcomers = RateLimit(clock, per_minute=SIGN_UPS_PER_MINUTE, burst=SIGN_UPS_AT_ONCE) if limited else None
     passwords = Passwords()
     stack.callback(passwords.close)
     accounts = Accounts(
@@ -130,6 +152,7 @@ def _build(
         sessions=sessions,
         open_account=ledger.open_account,
         throttle=LoginThrottle(clock) if limited else None,
+        registrations=newcomers.take if newcomers is not None else None,
     )
     guests = RateLimit(clock, per_minute=GUESTS_PER_MINUTE, burst=GUESTS_AT_ONCE) if limited else None
     starts_per_minute = settings.turns.starts_per_minute
@@ -164,7 +187,7 @@ def _build(
         tokens=tokens,
         sessions=sessions,
         guests_allowed=settings.guests_allowed,
-        guests_per_address=guests,
+        guest_wait_s=guests.take if guests is not None else None,
     )
     limits = {
         "text": 32_000,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.accounts.accounts import Accounts
 from services.accounts.sessions import Sessions
 from services.accounts.tokens import Tokens
 from services.errors import RateLimited, Unauthenticated
 from services.identity import Identity
-from services.quota.rate_limit import RateLimit
 
 
 class Doorkeeper:
@@ -20,13 +21,14 @@ class Doorkeeper:
         tokens: Tokens,
         sessions: Sessions,
         guests_allowed: bool,
-        guests_per_address: RateLimit | None,
+        guest_wait_s: Callable[[str], float] | None,
     ) -> None:
+        """`guest_wait_s` takes one more guest of an address, or says how long it must wait; None for no limit."""
         self.guests_allowed = guests_allowed
         self._accounts = accounts
         self._tokens = tokens
         self._sessions = sessions
-        self._guests_per_address = guests_per_address
+        self._guest_wait_s = guest_wait_s
 
     def by_token(self, token: str) -> Identity:
         """Who holds this bearer token.
@@ -51,7 +53,7 @@ class Doorkeeper:
         """
         if not self.guests_allowed:
             raise Unauthenticated("Sign in first: this server does not take guests.")
-        if self._guests_per_address is not None and (wait_s := self._guests_per_address.take(address)) > 0:
+        if self._guest_wait_s is not None and (wait_s := self._guest_wait_s(address)) > 0:
             raise RateLimited("Too many guests from this address.", retry_after_s=wait_s)
         return self._accounts.create_guest()
 
