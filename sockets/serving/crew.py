@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import gevent
@@ -41,7 +42,7 @@ class Crew:
         task, args = self._fresh.popleft()
         while True:
             try:
-                task(*args)
+                Context().run(task, *args)  # context variables one task sets are not there for the next
             except Exception:
                 log.exception("A task of the serving layer failed.")
             task = args = None

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import io
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,6 +15,8 @@ import engineio
 import gevent
 import orjson
 from engineio import packet as engineio_packet
+
+from services.ids import new_secret
 
 from .complaints import Complaints
 from .crew import crew
@@ -90,8 +91,8 @@ class Engine(engineio.Server):
     # For python-socketio
 
     def generate_id(self) -> str:
-        """192 random bits."""
-        return secrets.token_urlsafe(24)
+        """256 random bits: for a client without a credential, the session id is its only secret."""
+        return new_secret()
 
     def send_packet(self, sid: str, pkt: engineio_packet.Packet) -> None:
         session = self.sockets.get(sid)

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gevent import monkey, pywsgi
-from werkzeug.exceptions import RequestTimeout
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from . import upgrade
 from .http_request import BadRequest, body_length, parse_request_line, read_headers
@@ -63,13 +63,22 @@ class DeadlineReader(io.RawIOBase):
 
 
 class Body(pywsgi.Input):
-    """A request's body; what does not come in time is answered 408."""
+    """A request's body; what does not come in time is answered 408, chunks without end 413."""
+
+    max_bytes: int
+    __slots__ = ("max_bytes",)
 
     def read(self, length: int | None = None) -> bytes:
+        if self.chunked_input and (length is None or length < 0):
+            length = self.max_bytes + 1
         try:
-            return bytes(super().read(length))
+            data = bytes(super().read(length))
         except TimeoutError:
             raise RequestTimeout from None
+        self.max_bytes -= len(data)
+        if self.max_bytes < 0:
+            raise RequestEntityTooLarge
+        return data
 
     def readline(self, size: int | None = None) -> bytes:
         try:
@@ -169,6 +178,7 @@ class Handler(pywsgi.WSGIHandler):
         expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         self._body = Body(self.rfile, self.content_length, socket=expects, chunked_input=chunked)
+        self._body.max_bytes = self._limits.max_body_bytes
         self.wsgi_input = environ["wsgi.input"] = self._body
         environ["wsgi.input_terminated"] = True
         environ["parley.peer_left"] = self.peer_left

@@ -46,7 +46,7 @@ def test_a_session_opens_says_what_it_can_and_takes_many_packets_at_once(served:
         "pingTimeout": 20_000,
         "maxPayload": 1_000_000,
     }
-    assert len(client.sid) == 32
+    assert len(client.sid) == 43
     assert client.post("\x1e".join(f'42/echo,{n}["echo",{n}]' for n in range(1, 41))).status_code == 200
     answers = client.get().text.split("\x1e")
     assert answers == [f"43/echo,{n}[{n}]" for n in range(1, 41)]

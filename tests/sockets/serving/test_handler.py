@@ -119,6 +119,15 @@ def test_a_body_that_never_comes_is_answered_408(serve: Callable[..., Served], p
     wire.wait_for_end()
 
 
+def test_a_body_in_endless_chunks_is_answered_413(serve: Callable[..., Served]) -> None:
+    served = serve(max_body_bytes=100_000)
+    wire = Wire(served.address)
+    chunk = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+    wire.send(b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 11)
+    assert read_response(wire).status == 413
+    wire.wait_for_end()
+
+
 def test_connections_beyond_the_cap_are_told_so_and_room_is_made_when_others_leave(
     serve: Callable[..., Served],
 ) -> None:

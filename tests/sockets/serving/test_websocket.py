@@ -58,6 +58,14 @@ def test_a_peer_that_breaks_the_rules_is_told_why_and_its_descriptor_freed(
     assert not served.engine.sockets
 
 
+@pytest.mark.parametrize("packet", ["", "abc", "9x", "2probe", "5", "6", "0{}"])
+def test_an_unknown_engine_packet_closes_and_the_handler_knows_at_once(served: Served, packet: str) -> None:
+    client = RawClient(served.address, join="/echo")
+    client.send_text(packet)
+    assert client.read_close() == 1008
+    assert [served.next()[0], served.next()] == ["connect", ("disconnect", "unknown Engine.IO packet")]
+
+
 def test_the_descriptor_is_freed_even_when_the_peer_never_hangs_up(serve: Callable[..., Served]) -> None:
     served = serve(close_s=0.05)
     client = RawClient(served.address)
@@ -142,7 +150,7 @@ def test_a_peer_that_answers_no_ping_is_cut_and_its_descriptor_freed(serve: Call
 
 
 def test_answered_pings_keep_a_session_and_unasked_pongs_do_not_matter(serve: Callable[..., Served]) -> None:
-    served = serve(ping_interval_s=0.02, ping_timeout_s=5.0)
+    served = serve(ping_interval_s=0.02, ping_timeout_s=5.0, join_s=0.05)
     client = RawClient(served.address, join="/echo")
     for _ in range(5):
         while client.read_text() != "2":
