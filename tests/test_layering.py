@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "services.relay": {"config", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.wire": {"config", WORDBOOKS},
     "services.telemetry": {"config", WORDBOOKS},
-    "services.accounts": {"config", "db", WORDBOOKS, "services.telemetry", "services.quota"},  # guests are rationed
+    "services.accounts": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.conversations": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
     "db": {"config"},

@@ -67,8 +67,8 @@ def configure_logging(settings: ServerSettings, stream: TextIO | None = None) ->
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel("DEBUG" if settings.debug else settings.log_level.upper())
-    # These tell of every packet, with what is in it.
-    for name in ("engineio", "socketio", "urllib3", "sqlalchemy.engine"):
+    # These tell of every packet, with what is in it, or of nothing an owner would act on.
+    for name in ("engineio", "socketio", "urllib3", "sqlalchemy.engine", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
