@@ -53,12 +53,12 @@ class Vendor:
     def ask(self, prompt: str = PROMPT, *, fault: Fault | None = None, **fields: Any) -> Pieces:
         if fault is not None:
             assert self.simulator is not None
-            self.simulator._script.append(fault)
+            self.simulator.play(fault)
         return list(self.provider.stream(self.request(prompt, **fields)))
 
     def fail(self, fault: Fault) -> tuple[str, VendorError]:
         assert self.simulator is not None
-        self.simulator._script.append(fault)
+        self.simulator.play(fault)
         text: list[str] = []
         with pytest.raises(VendorError) as caught:
             text.extend(piece.text for piece in self.provider.stream(self.request()) if isinstance(piece, TextDelta))
@@ -328,7 +328,7 @@ def test_an_answer_blocked_in_the_middle_keeps_what_was_shown(vendor: Vendor) ->
 def test_closing_the_stream_hangs_up_and_stops_the_sale(vendor: Vendor) -> None:
     """The vendor sees it before it has sold much more."""
     assert vendor.simulator is not None
-    vendor.simulator._script.append(Fault(rate=200, pieces=2_000))
+    vendor.simulator.play(Fault(rate=200, pieces=2_000))
     stream = vendor.provider.stream(vendor.request())
     next(stream)
     call = vendor.simulator.wait_for_call()
@@ -345,7 +345,7 @@ def test_what_is_thrown_at_a_silent_vendor_comes_out_and_hangs_up(
 ) -> None:
     """A limit or a stop ends the wait at once, wherever in the call it is; nothing is swallowed."""
     assert vendor.simulator is not None
-    vendor.simulator._script.append(fault)
+    vendor.simulator.play(fault)
     expected = fault.silent_after or 0
     seen: list[str] = []
     all_seen = Event()
@@ -372,7 +372,7 @@ def test_a_reason_that_came_is_an_end_even_when_the_vendor_lingers(
     """A limit that runs out behind the end does not spoil a whole answer."""
     monkeypatch.setattr("services.providers.openai_compatible.TAIL_S", 0.05)
     assert vendor.simulator is not None
-    vendor.simulator._script.append(Fault(usage="none", no_done=True, linger=True))
+    vendor.simulator.play(Fault(usage="none", no_done=True, linger=True))
     pieces = list(vendor.provider.stream(vendor.request()))
     assert pieces[-1] == Stop("stop", None)
     assert vendor.simulator.calls[-1].hung_up.wait(1)

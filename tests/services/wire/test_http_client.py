@@ -10,7 +10,7 @@ import pytest
 from gevent.event import Event
 
 from services.errors import VendorOverloaded, VendorRefused, VendorTimeout
-from services.wire import dial, http_client
+from services.wire import connection, dial, http_client
 from services.wire.dial import DialSettings
 from services.wire.http_client import HttpClient, Response
 from tests.clocks import FakeClock
@@ -336,7 +336,7 @@ def test_over_tls_it_is_all_the_same(
 
 def test_silence_has_an_end_of_its_own(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even without anybody's limit a call does not last for ever."""
-    monkeypatch.setattr(http_client, "SILENCE_S", 0.02)
+    monkeypatch.setattr(connection, "SILENCE_S", 0.02)
 
     def handler(sock: socket.socket) -> None:
         read_request(sock)
