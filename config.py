@@ -125,6 +125,12 @@ class ServerSettings:
         "info", "How much is logged.", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")
     )
     rate_limit_enabled: bool = setting(True, "Limit how often one user or address may ask.", env="RATE_LIMIT_ENABLED")
+    metrics_token: str = setting(
+        "",
+        "Bearer token with which other machines may read /metrics; empty lets only this machine.",
+        env="METRICS_TOKEN",
+        secret=True,
+    )
     max_connections: int = setting(
         10_000, "Connections served at once; more are answered 503.", env="MAX_CONNECTIONS", minimum=1
     )

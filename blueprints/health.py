@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from ipaddress import ip_address
 
 import flask
@@ -38,8 +39,8 @@ def build(services: Services) -> flask.Blueprint:
 
     @blueprint.get("/metrics")
     def metrics() -> flask.Response:
-        if not _asked_from_here():
-            raise Forbidden("Metrics are told to this machine only.")
+        if not (_asked_from_here() or _has_token(services.settings.server.metrics_token)):
+            raise Forbidden("Metrics are told to this machine only; see METRICS_TOKEN.")
         return flask.Response(services.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     return blueprint
@@ -52,3 +53,8 @@ def _asked_from_here() -> bool:
     except ValueError:
         local = False
     return local and not any(name in request.headers for name in _FORWARDED)
+
+
+def _has_token(token: str) -> bool:
+    sent = request.headers.get("Authorization", "")
+    return bool(token) and compare_digest(sent.encode(), f"Bearer {token}".encode())

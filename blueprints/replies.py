@@ -40,7 +40,8 @@ class Refusal:
 
 def reads_chinese() -> bool:
     """Whether the person behind the request would rather read Chinese than English."""
-    return request.accept_languages.best_match(["en", "zh"], default="en") == "zh"
+    wanted = (language.partition("-")[0].lower() for language, _ in request.accept_languages)
+    return next((language for language in wanted if language in ("en", "zh")), "en") == "zh"
 
 
 def error_to_wire(error: ChatError, *, chinese: bool) -> dict[str, Any]:

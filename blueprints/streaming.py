@@ -93,8 +93,8 @@ class Streams:
 
 def steps_so_far(following: Following) -> list[Step]:
     """Everything after `following.start` that the log has now. Never yields."""
-    log = following.log
-    kept, rewind = log.locate(following.start)
+    log, start = following.log, following.start
+    kept, rewind = (start.offset, None) if start.epoch == log.epoch else log.locate(start)
     steps = [Step(log.epoch, rewind)] if rewind is not None else []
     steps += [Step(log.epoch, span) for span in log.read(kept, 10**9)]
     return steps

@@ -144,7 +144,14 @@ def test_an_unknown_name_and_a_wrong_password_read_the_same(site: Site) -> None:
 
 def test_fields_nobody_asked_for_change_nothing(site: Site) -> None:
     """Mass assignment: neither rights nor quota nor ids come from a body."""
-    greedy = {"id": "u_1", "guest": True, "is_admin": True, "quota": {"tokens": 10**12}, "tokens": 10**12, "user": "u_1"}
+    greedy = {
+        "id": "u_1",
+        "guest": True,
+        "is_admin": True,
+        "quota": {"tokens": 10**12},
+        "tokens": 10**12,
+        "user": "u_1",
+    }
     answer = site.client().post("/v1/auth/register", json={"username": "ann", "password": PASSWORD, **greedy})
     token = answer.get_json()["token"]
     me = site.client().get("/v1/auth/me", headers={"Authorization": f"Bearer {token}"}).get_json()

@@ -33,9 +33,7 @@ FOREIGN = [
 @pytest.fixture
 def browser(site: Site) -> FlaskClient:
     browser = site.client()
-    browser.post(
-        "/v1/auth/register", json={"username": "ann", "password": PASSWORD}, headers={"Origin": site.origin}
-    )
+    browser.post("/v1/auth/register", json={"username": "ann", "password": PASSWORD}, headers={"Origin": site.origin})
     return browser
 
 

@@ -68,7 +68,12 @@ def test_anothers_thing_looks_absent(
 def test_nobody_gets_nothing(stand: Stand, things: dict[str, Any], method: str, address: str, body: object) -> None:
     """No credential, a made-up one, a kind we do not know: 401, and never a new guest."""
     client = stand.site.client()
-    for headers in ({}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic YW5uOng="}, {"Cookie": "parley_session=x"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer made-up"},
+        {"Authorization": "Basic YW5uOng="},
+        {"Cookie": "parley_session=x"},
+    ):
         if "Cookie" in headers and method != "GET":
             headers = {**headers, "Origin": stand.site.origin}
         answer = client.open(address.format(**things), method=method, json=body, headers=headers)
