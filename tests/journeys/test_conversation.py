@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 
+from tests.node import node
 from tests.processes import ROOT, ServerProcess
 from tests.viewers import Device
 
@@ -40,7 +39,7 @@ def test_a_stock_javascript_client_follows_a_turn(server: ServerProcess, transpo
     """The same with socket.io-client under Node, by the client rule of the README."""
     script = ROOT / "tests" / "journeys" / "follow.mjs"
     done = subprocess.run(
-        [_node(), script, server.address, transport, "写一张表格 table"], capture_output=True, text=True, timeout=60
+        [node(), script, server.address, transport, "写一张表格 table"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -152,11 +151,3 @@ def test_a_terminated_server_ends_answers_and_exits_with_zero(tmp_path: Path) ->
         assert later.seen(turn).whole()["sha256"] == end["sha256"]
     finally:
         server.stop()
-
-
-def _node() -> str:
-    """Node as set-up found or installed it."""
-    beside = Path(sys.executable).parent / ("node.exe" if sys.platform == "win32" else "node")
-    node = shutil.which("node") or (str(beside) if beside.exists() else None)
-    assert node, "Node is missing: run ./run setup."
-    return node
