@@ -20,11 +20,12 @@ from services.ids import new_secret
 
 from .complaints import Complaints
 from .crew import crew
-from .engine_socket import EngineSocket, Violation
+from .engine_socket import EngineSocket
 from .frame import Frame
 from .limits import ServingLimits
 from .origins import OriginPolicy
 from .upgrade import UPGRADE_KEY, BadUpgrade, Upgrade
+from .violation import Violation
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]

@@ -16,6 +16,7 @@ from .frame import TEXT, Frame, websocket_frame
 from .heartbeat import Heartbeat
 from .mailbox import Mailbox
 from .rate import TokenBucket
+from .violation import Violation
 from .websocket import Message, WebSocket
 
 if TYPE_CHECKING:
@@ -26,31 +27,6 @@ log = logging.getLogger("parley.serving")
 PING_FRAME, NOOP_FRAME, CLOSE_FRAME = Frame(b"2"), Frame(b"6"), Frame(b"1")
 _UPGRADING_POLL_S = 0.1
 _PROBE_ANSWER = websocket_frame(TEXT, b"3probe")
-
-
-class Violation(Exception):
-    """A peer sent what no correct client sends. Its session is closed at once; `kind` is a short name for the log."""
-
-    def __init__(self, kind: str, *, code: int = 1008) -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.code = code
-
-
-def as_frame(pkt: engineio_packet.Packet) -> Frame:
-    """python-engineio's packet as a frame, kept on the packet: a broadcast is encoded once."""
-    frame: Frame | None = getattr(pkt, "parley_frame", None)
-    if frame is None:
-        data = pkt.data
-        if isinstance(data, bytes | bytearray):
-            frame = Frame(bytes(data), binary=True)
-        elif isinstance(data, str):
-            frame = Frame(b"%d%b" % (pkt.packet_type, data.encode()))
-        else:
-            body = "" if data is None else pkt.json.dumps(data, separators=(",", ":"))
-            frame = Frame(b"%d%b" % (pkt.packet_type, body.encode()))
-        pkt.parley_frame = frame
-    return frame
 
 
 class EngineSocket:
@@ -81,7 +57,6 @@ class EngineSocket:
         "address",
         "address_counted",
         "closed",
-        "connected",
         "credential",
         "max_message_bytes",
         "posting",
@@ -97,7 +72,6 @@ class EngineSocket:
         self.address_counted = ""
         self.credential = credential
         self.session: dict[str, Any] = {}
-        self.connected = True
         self.upgraded = False
         self.closed = False
         self.posting = False
@@ -127,7 +101,7 @@ class EngineSocket:
 
     def send(self, pkt: engineio_packet.Packet) -> None:
         """Send a packet that has no other way to the client; a client too slow even for this is cut."""
-        if not self.closed and not self.offer(as_frame(pkt)):
+        if not self.closed and not self.offer(Frame.of(pkt)):
             self.close("too slow", abort=True)
 
     def when_drained(self, callback: Callable[[], None]) -> None:
@@ -218,12 +192,13 @@ class EngineSocket:
             self._count(len(messages))
             for payload in messages:
                 if self.closed:
-                    return
+                    break
                 self.receive(payload)
         except Violation as violation:
             self.violate(violation)
-        if websocket is not None:
-            websocket.resume()
+        finally:
+            if websocket is not None:
+                websocket.resume()
 
     def violate(self, violation: Violation) -> None:
         """Close for a peer's fault, and say so in the log, seldom."""
@@ -248,10 +223,11 @@ class EngineSocket:
         )
 
     def _transport_closed(self, code: int, reason: str) -> None:
-        if not self.closed:
-            if code not in (1000, 1001, 1005, 1006):
-                self._engine.complaints.add(reason, self.address)
-            self.close(reason if reason == "peer takes nothing" else "transport close")
+        if self.closed:
+            return
+        if reason and code != 1006:
+            self._engine.complaints.add(reason, self.address)
+        self.close(reason or "transport close")
 
     # Upgrade from polling
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from struct import Struct
+from typing import Any
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -35,6 +36,20 @@ class Frame:
         self.packet = packet
         self.binary = binary
         self._websocket: bytes | None = None
+
+    @classmethod
+    def of(cls, pkt: Any) -> Frame:
+        """python-engineio's packet as a frame, kept on the packet: a broadcast is encoded once."""
+        frame: Frame | None = getattr(pkt, "parley_frame", None)
+        if frame is None:
+            data = pkt.data
+            if isinstance(data, bytes | bytearray):
+                frame = cls(bytes(data), binary=True)
+            else:
+                text = data if isinstance(data, str) else "" if data is None else pkt.json.dumps(data)
+                frame = cls(b"%d%b" % (pkt.packet_type, text.encode()))
+            pkt.parley_frame = frame
+        return frame
 
     @property
     def websocket(self) -> bytes:

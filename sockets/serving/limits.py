@@ -49,7 +49,7 @@ class ServingLimits:
     header_s: float = 15.0
     body_s: float = 30.0
     idle_s: float = 75.0
-    send_s: float = 120.0
+    send_s: float = 60.0
     max_header_bytes: int = 32_768
     max_headers: int = 100
     max_body_bytes: int = 32_000_000

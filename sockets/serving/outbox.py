@@ -21,7 +21,7 @@ class Outbox:
 
     Args:
         sock: A non-blocking socket.
-        on_lost: Called once when writing is over: the peer is gone, or took nothing for `stall_s`.
+        on_lost: Called once when writing is over, with the reason; empty when the peer is gone.
         on_drained: Called when little enough waits again (under a quarter of the bound).
     """
 
@@ -82,8 +82,8 @@ class Outbox:
             sent = self._send(data)
         except BlockingIOError:
             sent = 0
-        except OSError as error:
-            self._on_lost(f"write failed: {error.strerror}")
+        except OSError:
+            self._on_lost("")
             return False
         if sent != len(data):
             self._pending += data[sent:]
@@ -123,8 +123,8 @@ class Outbox:
             sent = self._send(self._pending)
         except BlockingIOError:
             return
-        except OSError as error:
-            self._on_lost(f"write failed: {error.strerror}")
+        except OSError:
+            self._on_lost("")
             return
         was_low = self.is_low
         del self._pending[:sent]

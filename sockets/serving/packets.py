@@ -8,7 +8,7 @@ from typing import Any
 import socketio.packet
 
 from . import strict_json
-from .engine_socket import Violation
+from .violation import Violation
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 

@@ -17,10 +17,10 @@ from services.errors import Internal
 from . import packets, strict_json
 from .crew import crew
 from .engine import Engine
-from .engine_socket import Violation
 from .limits import ServingLimits
 from .packets import IncomingPacket, OutgoingPacket
 from .rate import TokenBucket
+from .violation import Violation
 
 log = logging.getLogger("parley.serving")
 quiet = logging.getLogger("parley.socketio")

@@ -35,7 +35,8 @@ class WebSocket:
         sock: A non-blocking socket, owned from here on.
         on_messages: Gets what one read completed. It returns True when it took the messages away to work on them;
             then nothing more is read until `resume`, which is what holds a flooding peer back.
-        on_close: Called once with the close code and a reason, when the connection stops to be useful.
+        on_close: Called once with the close code and our reason, when the connection stops to be useful. The reason is
+            empty when it was the peer that closed; its own words are nobody's concern.
         on_drained: See `Outbox`.
         on_freed: Called once when the descriptor is closed.
     """
@@ -71,7 +72,7 @@ class WebSocket:
         self._limits = limits
         self._sock = sock
         self._state = _OPEN
-        self._farewell: tuple[int, str] | None = None  # the peer's close, waiting for its last messages to be handled
+        self._farewell: int | None = None  # the peer's close code, waiting for its last messages to be handled
         self._on_messages = on_messages
         self._on_close = on_close
         self._on_freed = on_freed
@@ -116,8 +117,8 @@ class WebSocket:
 
     def resume(self) -> None:
         """Read on, after `on_messages` returned True and its work is done."""
-        if self._farewell is not None and self._state == _OPEN:
-            self._say_goodbye(*self._farewell)
+        if self._farewell is not None:
+            self._say_goodbye(self._farewell, "")
         self._listen()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -141,7 +142,7 @@ class WebSocket:
         except OSError:
             count = 0
         if count == 0:
-            self._lose("transport close")
+            self._lose("")
         elif self._state == _OPEN:  # else the peer is only being listened out, see _say_goodbye
             self._take(bytes(_view[:count]))
 
@@ -155,7 +156,7 @@ class WebSocket:
             if self._state != _CLOSED:
                 self._watcher.stop()
         elif self._farewell is not None:
-            self._say_goodbye(*self._farewell)
+            self._say_goodbye(self._farewell, "")
 
     def _without_control(self, received: list[str | bytes | Control]) -> list[Message]:
         messages: list[Message] = []
@@ -170,7 +171,7 @@ class WebSocket:
             if message.opcode == PING:
                 self.offer(websocket_frame(PONG, message.payload))
             elif message.opcode == CLOSE:
-                self._farewell = close_status(message.payload)
+                self._farewell, _ = close_status(message.payload)
                 break  # nothing counts after a close frame
         return messages
 
@@ -184,7 +185,7 @@ class WebSocket:
         self._outbox.force(websocket_frame(CLOSE, body))
         if self._state == _CLOSING:  # force may have found the peer gone
             self._timer = self._loop.timer(self._limits.close_s)
-            self._timer.start(self._lose, "no goodbye")
+            self._timer.start(self._lose, "")
             if not self._outbox.pending_bytes:
                 self._shut()
             self._listen()
@@ -194,7 +195,7 @@ class WebSocket:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._lose("transport close")
+            self._lose("")
 
     def _lose(self, reason: str) -> None:
         if self._state == _CLOSED:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockets.serving.engine_socket import Violation
 from sockets.serving.packets import ACK, CONNECT, DISCONNECT, EVENT, IncomingPacket, OutgoingPacket, decode
+from sockets.serving.violation import Violation
 
 
 def decoded(text: str) -> IncomingPacket:

@@ -74,13 +74,16 @@ def test_the_descriptor_is_freed_even_when_the_peer_never_hangs_up(serve: Callab
     client.wait_for_end()
 
 
-def test_a_close_is_answered_with_its_own_code(served: Served) -> None:
+def test_a_close_is_answered_with_its_own_code_and_no_words_of_the_peer_are_logged(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     client = RawClient(served.address, join="/echo")
     client.send_frame(CLOSE, b"\x0f\xa0bye")
     assert client.read_close() == 4000
     with pytest.raises(Closed):
         client.take(1)
     assert [served.next(), served.next()] == [("connect", None), ("disconnect", "transport close")]
+    assert not caplog.records
 
 
 def test_pings_are_answered_and_what_came_before_a_close_is_handled(served: Served) -> None:
