@@ -91,7 +91,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> flask.Bluep
         asked = shapes.read_completion(Fields(json_object(MAX_BODY_BYTES), name="body"))
         model_id = asked.model or services.catalogue.default().id
         key = _idempotency_key()
-        following = services.turns.start(
+        following = services.text_turns.start(
             identity,
             TextRequest(
                 client_id=key or new_id("r"),

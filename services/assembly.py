@@ -42,6 +42,7 @@ from services.turns.opening import Opening
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
+from services.turns.turns import Turns
 from services.turns.welcome import Welcomes
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ class Services:
     ledger: Ledger
     conversations: Conversations
     catalogue: Catalogue
-    turns: TextTurns
+    turns: Turns
+    text_turns: TextTurns
     welcomes: Welcomes
     close: Callable[[], None]
 
@@ -163,22 +165,30 @@ def _build(
     checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)
     stack.callback(checkpoints.close)
     settlement = Settlement(uow=uow, ledger=ledger, conversations=conversations, notes=notes, clock=clock)
-    turns = TextTurns(
+    admission = Admission(starts=starts, max_running=settings.turns.max_running)
+    turns = Turns(
+        uow=uow,
+        admission=admission,
+        logs=logs,
+        watchdog=watchdog,
+        checkpoints=checkpoints,
+        clock=clock,
+        settings=settings.turns,
+        metrics=metrics,
+    )
+    text_turns = TextTurns(
+        turns=turns,
         uow=uow,
         opening=Opening(
             ledger=ledger, conversations=conversations, clock=clock, settings=settings.turns, owner=owner
         ),
         settlement=settlement,
-        admission=Admission(starts=starts, max_running=settings.turns.max_running),
+        admission=admission,
         catalogue=catalogue,
         ledger=ledger,
-        logs=logs,
-        watchdog=watchdog,
-        checkpoints=checkpoints,
         notes=notes,
         clock=clock,
         settings=settings.turns,
-        metrics=metrics,
     )
     metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
     metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
@@ -209,6 +219,7 @@ def _build(
         "conversations": conversations,
         "catalogue": catalogue,
         "turns": turns,
+        "text_turns": text_turns,
         "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
         "settlement": settlement,
     }

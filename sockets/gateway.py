@@ -51,6 +51,7 @@ class Gateway:
             entrance=SocketEntrance(services.doorkeeper, self.origins.allows),
             delivery=self.delivery,
             turns=services.turns,
+            text_turns=services.text_turns,
             catalogue=services.catalogue,
             welcomes=services.welcomes,
             count_error=lambda code: services.metrics.errors.labels(code).inc(),

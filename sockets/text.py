@@ -9,6 +9,7 @@ from services.identity import Identity
 from services.providers.catalogue import Catalogue
 from services.turns.following import Following
 from services.turns.text import TextTurns
+from services.turns.turns import Turns
 from services.turns.welcome import Welcomes
 from sockets.delivery import Delivery
 from sockets.events import AttachTurn, DetachTurn, RegenerateTurn, StartTurn, StopTurn, Sync
@@ -23,13 +24,15 @@ class TextNamespace(BaseNamespace):
         *,
         entrance: Entrance,
         delivery: Delivery,
-        turns: TextTurns,
+        turns: Turns,
+        text_turns: TextTurns,
         catalogue: Catalogue,
         welcomes: Welcomes,
         count_error: Callable[[str], None],
     ) -> None:
         super().__init__("/text", entrance=entrance, delivery=delivery, count_error=count_error)
         self._turns = turns
+        self._text_turns = text_turns
         self._catalogue = catalogue
         self._welcomes = welcomes
 
@@ -39,11 +42,11 @@ class TextNamespace(BaseNamespace):
 
     @answers(StartTurn)
     def on_turn_start(self, sid: str, event: StartTurn) -> Ack:
-        return self._started(sid, self._turns.start(self.identity(sid), event.request), event.window_s)
+        return self._started(sid, self._text_turns.start(self.identity(sid), event.request), event.window_s)
 
     @answers(RegenerateTurn)
     def on_turn_regenerate(self, sid: str, event: RegenerateTurn) -> Ack:
-        return self._started(sid, self._turns.again(self.identity(sid), event.request), event.window_s)
+        return self._started(sid, self._text_turns.again(self.identity(sid), event.request), event.window_s)
 
     @answers(AttachTurn)
     def on_turn_attach(self, sid: str, event: AttachTurn) -> Ack:

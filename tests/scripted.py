@@ -81,7 +81,7 @@ class Stage:
         self.services = self._assemble()
 
     def ask(self, client_id: str, text: str = "hi", **fields: Any) -> Following:
-        return self.services.turns.start(self.user, TextRequest(client_id, text, **fields))
+        return self.services.text_turns.start(self.user, TextRequest(client_id, text, **fields))
 
     def finish(self, following: Following) -> TurnLog:
         """Wait for the ending; the books must balance after it."""

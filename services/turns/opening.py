@@ -24,7 +24,6 @@ from services.turns.history import Stored, prompt
 from services.turns.request import AgainRequest, TextRequest
 
 DAY_MS = 24 * 60 * 60 * 1000
-IDEMPOTENT_MS = DAY_MS
 MAX_CALLS_VERSION = 400
 """Two changes a call: after 200 calls a new conversation begins, so that each can be opened in one go."""
 
@@ -72,15 +71,6 @@ class Opening:
         self._clock = clock
         self._settings = settings
         self._owner = owner
-
-    def known(self, session: Session, user_id: str, client_id: str) -> Turn | None:
-        """The turn this `client_id` already means; one older than a day gives the name free."""
-        turn = session.scalar(select(Turn).where(Turn.user_id == user_id, Turn.client_id == client_id))
-        if turn is not None and self._clock.now_ms() - turn.created_ms > IDEMPOTENT_MS:
-            turn.client_id = None
-            session.flush()
-            return None
-        return turn
 
     def ask(self, session: Session, identity: Identity, request: TextRequest, card: ModelCard) -> Opened:
         """A new question and an empty answer to it."""

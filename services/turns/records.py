@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import cast
 
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
 from db.models import Message, Turn
 from services.errors import ChatError, by_code
 from services.events import Reason, Status, TurnEnded, Usage
 from services.relay.archived_log import ArchivedLog
+
+IDEMPOTENT_MS = 24 * 60 * 60 * 1000
+"""How long a `client_id` means the same turn."""
+
+
+def known_turn(session: Session, user_id: str, client_id: str, now_ms: int) -> Turn | None:
+    """The turn this `client_id` means already."""
+    return session.scalar(
+        select(Turn).where(
+            Turn.user_id == user_id, Turn.client_id == client_id, Turn.created_ms >= now_ms - IDEMPOTENT_MS
+        )
+    )
+
+
+def free_old_name(session: Session, user_id: str, client_id: str, now_ms: int) -> None:
+    """Let go of a `client_id` that has meant a turn for longer than a day."""
+    session.execute(
+        update(Turn)
+        .where(Turn.user_id == user_id, Turn.client_id == client_id, Turn.created_ms < now_ms - IDEMPOTENT_MS)
+        .values(client_id=None)
+    )
 
 
 def ending_of(turn: Turn, *, error: ChatError | None = None) -> TurnEnded:

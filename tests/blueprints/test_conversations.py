@@ -31,7 +31,7 @@ class Talk:
 
     def ask(self, text: str, *answer: str, **fields: Any) -> Following:
         self.stand.provider.script = words(*answer)
-        following = self.stand.services.turns.start(self.identity, TextRequest(text[:64], text, **fields))
+        following = self.stand.services.text_turns.start(self.identity, TextRequest(text[:64], text, **fields))
         for running in self.stand.services.turns.running(self.identity):
             assert running.runner.wait(10)
         return following
@@ -119,7 +119,7 @@ def test_deleting_stops_the_running_answer_first(talk: Talk) -> None:
             begun.set()
 
     talk.stand.provider.script = endless
-    following = talk.stand.services.turns.start(talk.identity, TextRequest("c-1", "hello"))
+    following = talk.stand.services.text_turns.start(talk.identity, TextRequest("c-1", "hello"))
     assert begun.wait(10)
 
     client = talk.stand.site.client()

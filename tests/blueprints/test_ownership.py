@@ -16,7 +16,7 @@ def things(stand: Stand) -> dict[str, Any]:
     """What Ann has, and what Bob brings to get at it."""
     ann, bob = stand.site.register("ann"), stand.site.register("bob")
     identity = stand.services.doorkeeper.by_token(ann["Authorization"].removeprefix("Bearer "))
-    following = stand.services.turns.start(identity, TextRequest("c-1", "Ann's secret question"))
+    following = stand.services.text_turns.start(identity, TextRequest("c-1", "Ann's secret question"))
     for running in stand.services.turns.running(identity):
         assert running.runner.wait(10)
     token = stand.site.client().post("/v1/tokens", json={"name": "phone"}, headers=ann).get_json()
@@ -102,7 +102,7 @@ def test_search_finds_only_ones_own(stand: Stand, things: dict[str, Any]) -> Non
 
 def test_a_client_id_of_anothers_means_a_turn_of_ones_own(stand: Stand, things: dict[str, Any]) -> None:
     bob = stand.services.doorkeeper.by_token(things["bob"]["Authorization"].removeprefix("Bearer "))
-    following = stand.services.turns.start(bob, TextRequest("c-1", "Bob's question"))
+    following = stand.services.text_turns.start(bob, TextRequest("c-1", "Bob's question"))
     assert following.log.turn_id != things["turn"]
     stand.services.turns.stop(bob, client_id="c-1")
     assert stand.services.turns.attach(bob, following.log.turn_id, Position(1, 0)).log.ended is not None

@@ -129,11 +129,11 @@ def test_another_answer_stands_beside_the_first(stage: Stage) -> None:
     stage.provider.script = words("one")
     first = stage.ask("c-1", "q1")
     stage.finish(first)
-    again = stage.services.turns.again(stage.user, AgainRequest("c-2", first.message))
+    again = stage.services.text_turns.again(stage.user, AgainRequest("c-2", first.message))
     stage.finish(again)
     answers = stage.services.conversations.messages(stage.user.user_id, first.conversation).items
     question = answers[0]
-    third = stage.services.turns.again(stage.user, AgainRequest("c-3", question.id))
+    third = stage.services.text_turns.again(stage.user, AgainRequest("c-3", question.id))
     stage.finish(third)
     page = stage.services.conversations.messages(stage.user.user_id, first.conversation).items
     assert [m.parent for m in page if m.role == "assistant"] == [question.id] * 3
@@ -147,7 +147,7 @@ def test_a_running_answer_cannot_be_built_upon(stage: Stage) -> None:
     with pytest.raises(Conflict):
         stage.ask("c-2", conversation=first.conversation)
     with pytest.raises(Conflict):
-        stage.services.turns.again(stage.user, AgainRequest("c-3", first.message))
+        stage.services.text_turns.again(stage.user, AgainRequest("c-3", first.message))
     held.go_on.set()
     stage.finish(first)
 
@@ -203,7 +203,7 @@ def test_a_stop_of_nothing_is_not_found(stage: Stage) -> None:
     with pytest.raises(NotFound):
         stage.services.turns.attach(stranger, following.log.turn_id, Position(1, 0))
     with pytest.raises(NotFound):
-        stage.services.turns.again(stranger, AgainRequest("c-9", following.message))
+        stage.services.text_turns.again(stranger, AgainRequest("c-9", following.message))
 
 
 @pytest.mark.parametrize("error", [VendorRefused("No."), VendorOverloaded("Busy.")])

@@ -1,0 +1,282 @@
+"""The turns of this process, of every kind: begun once, followed from anywhere, stopped by anyone they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config import TurnSettings
+from db.models import Message, Turn
+from db.unit_of_work import UnitOfWork
+from services.clock import Clock
+from services.errors import NotFound, ServerBusy
+from services.identity import Identity
+from services.relay.log import Position, TurnLog
+from services.relay.memory_log import MemoryLogs
+from services.relay.runner import Meter, ProviderEvent, Runner, Settle
+from services.relay.watchdog import Deadline, Limits, Watchdog
+from services.telemetry.metrics import Metrics
+from services.turns.admission import Admission
+from services.turns.checkpoints import Checkpoints
+from services.turns.following import Following, follow
+from services.turns.records import archived, known_turn
+
+WAIT_S = 60.0
+"""How long an ending, or another's start, is waited for: longer than a settlement that waits for its database."""
+
+START = Position(1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A turn that has its rows and its reservation, and what it is made of."""
+
+    user_id: str
+    turn_id: str
+    conversation: str
+    message: str
+    stream: Callable[[Deadline], Iterator[ProviderEvent]]
+    meter: Meter
+    settle: Settle
+
+
+@dataclass(slots=True)
+class RunningTurn:
+    """A turn that this process runs."""
+
+    user_id: str
+    conversation: str
+    message: str
+    runner: Runner
+
+    def to_wire(self) -> dict[str, Any]:
+        log = self.runner.log
+        return {
+            "turn": log.turn_id,
+            "conversation": self.conversation,
+            "message": self.message,
+            "epoch": log.epoch,
+            "offset": log.offset,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A turn that has ended, by the stop or before it."""
+
+    turn: str
+    status: str
+    offset: int
+    length: int
+
+
+class _Beginning:
+    """A start under way: others with the same `client_id` wait for it, and a stop can reach it."""
+
+    def __init__(self) -> None:
+        self.stop_asked = False
+        self.result: AsyncResult[Following] = AsyncResult()
+
+
+class Turns:
+    """Runs turns and finds them again.
+
+    Shared state: `_running` (turn id) and `_beginning` (user and client id). Both are read and written without a
+    yield in between; the database's unique constraint decides between processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        admission: Admission,
+        logs: MemoryLogs,
+        watchdog: Watchdog,
+        checkpoints: Checkpoints,
+        clock: Clock,
+        settings: TurnSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._uow = uow
+        self._admission = admission
+        self._logs = logs
+        self._watchdog = watchdog
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._limits = Limits(settings.first_piece_s, settings.idle_s, settings.total_s)
+        self._metrics = metrics
+        self._running: dict[str, RunningTurn] = {}
+        self._beginning: dict[tuple[str, str], _Beginning] = {}
+
+    def once(self, identity: Identity, client_id: str, begin: Callable[[], RunningTurn | None]) -> Following:
+        """Begin a turn, or find the one this `client_id` means already.
+
+        Args:
+            begin: Opens and launches it; None when another process was quicker with the same `client_id`.
+
+        Raises:
+            ChatError: `begin` refused; nothing was kept, and the `client_id` is free.
+        """
+        key = (identity.user_id, client_id)
+        if (other := self._beginning.get(key)) is not None:
+            following: Following = other.result.get(timeout=WAIT_S)
+            return following
+        beginning = self._beginning[key] = _Beginning()
+        try:
+            following = self._known(identity, client_id) or self._begin(identity, client_id, begin, beginning)
+        except BaseException as error:
+            beginning.result.set_exception(error)
+            raise
+        finally:
+            del self._beginning[key]
+        beginning.result.set(following)
+        return following
+
+    def launch(self, launch: Launch) -> RunningTurn:
+        """Spawn the runner. Never yields: the turn is found from the moment it exists.
+
+        The caller has had it admitted; its place is given back at its end.
+        """
+        log = self._logs.open(launch.turn_id)
+
+        def ended() -> None:
+            del self._running[launch.turn_id]
+            self._checkpoints.remove(launch.turn_id)
+            self._logs.release(launch.turn_id)
+            self._admission.leave(launch.user_id)
+
+        runner = Runner(
+            log,
+            stream=launch.stream,
+            meter=launch.meter,
+            settle=launch.settle,
+            deadline=Deadline(self._clock, self._limits),
+            watchdog=self._watchdog,
+            metrics=self._metrics,
+            on_end=ended,
+        )
+        running = RunningTurn(launch.user_id, launch.conversation, launch.message, runner)
+        self._running[launch.turn_id] = running
+        self._checkpoints.add(log)
+        runner.start()
+        return running
+
+    def attach(self, identity: Identity, turn_id: str, position: Position) -> Following:
+        """Follow a turn of the user's from a position.
+
+        Raises:
+            NotFound: No such turn, or another user's.
+            ServerBusy: Another process writes it now.
+        """
+        if (running := self._mine(identity, turn_id)) is not None:
+            return _follow(running, position)
+        with self._uow.read() as session:
+            turn = session.scalar(select(Turn).where(Turn.id == turn_id, Turn.user_id == identity.user_id))
+            if turn is None:
+                raise NotFound("There is no such turn.", field="turn")
+            return self._stored(session, turn, position)
+
+    def stop(self, identity: Identity, *, turn_id: str | None = None, client_id: str | None = None) -> Stopped:
+        """End a turn of the user's; waits until its last entry is written.
+
+        Args:
+            client_id: Reaches a turn whose start is still under way, too.
+
+        Raises:
+            NotFound: No such turn, or another user's.
+            ServerBusy: The ending could not be stored in time.
+        """
+        if turn_id is None:
+            turn_id = self._turn_of(identity, client_id or "")
+        if (running := self._mine(identity, turn_id)) is not None:
+            running.runner.stop()
+            if running.runner.wait(WAIT_S) is None:
+                raise ServerBusy("The answer has stopped, but is not stored yet.", retry_after_s=5)
+        log = self.attach(identity, turn_id, START).log
+        if log.ended is None:
+            raise ServerBusy("This answer is written by another server; try again.", retry_after_s=1)
+        return Stopped(turn_id, log.ended.status, log.offset, log.ended.length)
+
+    def running(self, identity: Identity) -> list[RunningTurn]:
+        """The user's turns that run now, oldest first."""
+        mine = [turn for turn in self._running.values() if turn.user_id == identity.user_id]
+        return sorted(mine, key=lambda turn: turn.runner.log.turn_id)
+
+    def stop_conversation(self, conversation: str) -> None:
+        """End every turn of a conversation, before it is deleted."""
+        turns = [turn for turn in self._running.values() if turn.conversation == conversation]
+        for turn in turns:
+            turn.runner.stop()
+        for turn in turns:
+            turn.runner.wait(WAIT_S)
+
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused because the server stops."""
+        return self._admission.draining
+
+    def drain(self, grace_s: float) -> None:
+        """Refuse new turns, give running ones `grace_s`, then end what is left as interrupted."""
+        self._admission.drain()
+        with gevent.Timeout(grace_s, False):
+            for turn in list(self._running.values()):
+                turn.runner.wait(grace_s)
+        left = list(self._running.values())
+        for turn in left:
+            turn.runner.stop("interrupted", "shutdown")
+        for turn in left:
+            turn.runner.wait(5)
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def _mine(self, identity: Identity, turn_id: str) -> RunningTurn | None:
+        running = self._running.get(turn_id)
+        return running if running is not None and running.user_id == identity.user_id else None
+
+    def _begin(
+        self, identity: Identity, client_id: str, begin: Callable[[], RunningTurn | None], beginning: _Beginning
+    ) -> Following:
+        running = begin()
+        if running is None:
+            if (known := self._known(identity, client_id)) is None:
+                raise ServerBusy("Another server has just begun this; try again.", retry_after_s=1)
+            return known
+        if beginning.stop_asked:
+            running.runner.stop()
+        return _follow(running, START)
+
+    def _known(self, identity: Identity, client_id: str) -> Following | None:
+        with self._uow.read() as session:
+            turn = known_turn(session, identity.user_id, client_id, self._clock.now_ms())
+            return self._stored(session, turn, START) if turn is not None else None
+
+    def _turn_of(self, identity: Identity, client_id: str) -> str:
+        if (beginning := self._beginning.get((identity.user_id, client_id))) is not None:
+            beginning.stop_asked = True
+            following: Following = beginning.result.get(timeout=WAIT_S)
+            return following.log.turn_id
+        with self._uow.read() as session:
+            turn = known_turn(session, identity.user_id, client_id, self._clock.now_ms())
+        if turn is None:
+            raise NotFound("There is no such turn.", field="client_id")
+        return turn.id
+
+    def _stored(self, session: Session, turn: Turn, position: Position) -> Following:
+        """A turn from its row: its log while it is kept, else what the database has."""
+        log: TurnLog | None = self._logs.find(turn.id)
+        if log is None:
+            if turn.status == "running":
+                raise ServerBusy("This answer is being written by another server; try again.", retry_after_s=2)
+            log = archived(turn, session.get(Message, turn.message_id))
+        return follow(log, position, conversation=turn.conversation_id, message=turn.message_id)
+
+
+def _follow(running: RunningTurn, position: Position) -> Following:
+    return follow(running.runner.log, position, conversation=running.conversation, message=running.message)
