@@ -45,12 +45,9 @@ class Vandal:
 
     def visit(self, times: int) -> None:
         for _ in range(times):
-            try:
-                self._random.choice(
-                    [self._by_websocket, self._by_websocket, self._by_polling, self._by_half_a_request]
-                )()
-            except (Closed, OSError):
-                pass
+            ways = [self._by_websocket, self._by_websocket, self._by_polling, self._by_half_a_request]
+            with suppress(Closed, OSError):
+                self._random.choice(ways)()
 
     def _by_half_a_request(self) -> None:
         wire = Wire(self._served.address)

@@ -11,6 +11,7 @@ import pytest
 import socketio
 from gevent.queue import Queue
 
+from tests.node import node
 from tests.sockets.serving.conftest import Served
 
 TRANSPORTS = ["websocket", "polling", "polling,websocket"]
@@ -21,7 +22,7 @@ def test_the_javascript_client(served: Served, transports: str) -> None:
     """Node runs the client of `package.json`; it is served as by Node's own server, upgrade included."""
     script = Path(__file__).with_name("echo_client.mjs")
     result = subprocess.run(
-        ["node", script, served.url, transports], capture_output=True, text=True, timeout=60, check=False
+        [node(), script, served.url, transports], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
     seen = {name: values for name, *values in map(json.loads, result.stdout.splitlines())}
