@@ -171,6 +171,11 @@ class MemoryLog:
         self._watchers = tuple(other for other in self._watchers if other is not watcher)
 
     @property
+    def chars(self) -> int:
+        """Text and reasoning it holds."""
+        return sum(block.chars for block in self._blocks)
+
+    @property
     def watchers(self) -> int:
         return len(self._watchers)
 
@@ -196,12 +201,18 @@ class MemoryLog:
         return [block.text[start:end] for start, end in zip(starts, block.ends, strict=True)]
 
 
+MAX_KEPT_CHARS = 32_000_000
+"""Text of ended logs kept for replay, 32 to 128 MB: beyond it the oldest go early, and the database answers for them."""
+
+
 class MemoryLogs:
     """Every log of this process: running ones, and ended ones for `ttl_s` seconds more."""
 
-    def __init__(self, clock: Clock, ttl_s: float) -> None:
+    def __init__(self, clock: Clock, ttl_s: float, max_kept_chars: int = MAX_KEPT_CHARS) -> None:
         self._clock = clock
         self._ttl_s = ttl_s
+        self._max_kept_chars = max_kept_chars
+        self._kept_chars = 0
         self._logs: dict[str, MemoryLog] = {}
         self._ended: OrderedDict[str, float] = OrderedDict()
 
@@ -216,7 +227,9 @@ class MemoryLogs:
 
     def release(self, turn_id: str) -> None:
         """The turn has ended (or never began): keep its log for the replay time, then forget it."""
-        self._ended[turn_id] = self._clock.monotonic() + self._ttl_s
+        if turn_id in self._logs and turn_id not in self._ended:
+            self._ended[turn_id] = self._clock.monotonic() + self._ttl_s
+            self._kept_chars += self._logs[turn_id].chars
         self._forget_old()
 
     def __len__(self) -> int:
@@ -226,7 +239,7 @@ class MemoryLogs:
         now = self._clock.monotonic()
         while self._ended:
             turn_id, until = next(iter(self._ended.items()))
-            if until > now:
+            if until > now and self._kept_chars <= self._max_kept_chars:
                 return
             del self._ended[turn_id]
-            self._logs.pop(turn_id, None)
+            self._kept_chars -= self._logs.pop(turn_id).chars

@@ -137,3 +137,17 @@ def test_an_ended_log_is_kept_for_the_replay_time() -> None:
     clock.advance(2)
     assert logs.find("t_2") is None
     assert logs.find("t_1") is running
+
+
+def test_ended_logs_share_a_bound() -> None:
+    """The oldest ended ones go first; running ones are never forgotten."""
+    logs = MemoryLogs(FakeClock(), ttl_s=600, max_kept_chars=250)
+    running = logs.open("t_0")
+    for number in range(1, 5):
+        log = logs.open(f"t_{number}")
+        log.append(TextDelta("x" * 100))
+        log.append(END)
+        logs.release(log.turn_id)
+        logs.release(log.turn_id)
+    assert [logs.find(f"t_{number}") is not None for number in range(5)] == [True, False, False, True, True]
+    assert logs.find("t_0") is running
