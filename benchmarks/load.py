@@ -58,6 +58,11 @@ class Measured:
         """Server processor time per piece."""
         return self.cpu_s / self.pieces * 1e6
 
+    @property
+    def others_share(self) -> float:
+        """Cores that everything else kept busy."""
+        return self.others_cpu_s / self.seconds
+
 
 def pieces_for(seconds: float, rate: float) -> int:
     """How long an answer must be to outlast the span measured."""

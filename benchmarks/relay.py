@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window-ms", type=int, nargs="*", default=[0, 33], help="windows to measure this server with")
     parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=["node", "parley"])
+    parser.add_argument("--others-at-most", type=float, help="repeat a run while other programs use more of a core")
+    parser.add_argument("--tries", type=int, default=4, help="runs made at most for one line, with --others-at-most")
     parser.add_argument("--at-most", type=float, help="fail when this server's median ratio is above it")
 
 
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{machine()}\n\n{_HEAD}", flush=True)
     for number in range(1, options.rounds + 1):
         for name, peer, window_ms in _entrants(options):
-            measured = one_run(peer, options, window_ms)
+            measured = _undisturbed_run(peer, options, window_ms)
             rows.setdefault(name, []).append(measured)
             print(_row(str(number), name, measured, rows), flush=True)
     print()
@@ -49,6 +51,16 @@ def run(options: argparse.Namespace) -> int:
         of_node = f", {ratios[name]:.2f} of Node" if name in ratios else ""
         print(f"median  {name:12}  {statistics.median(run.cpu_us for run in runs):6.1f} us a piece{of_node}")
     return 1 if options.at_most is not None and any(ratio > options.at_most for ratio in ratios.values()) else 0
+
+
+def _undisturbed_run(peer: str, options: argparse.Namespace, window_ms: int | None) -> Measured:
+    """The first run quiet enough, or the quietest of all tries."""
+    runs: list[Measured] = []
+    while not runs or (options.others_at_most is not None and len(runs) < options.tries):
+        runs.append(one_run(peer, options, window_ms))
+        if options.others_at_most is not None and runs[-1].others_share <= options.others_at_most:
+            break
+    return min(runs, key=lambda run: run.others_share)
 
 
 def one_run(peer: str, options: argparse.Namespace, window_ms: int | None) -> Measured:
@@ -103,7 +115,7 @@ def _entrants(options: argparse.Namespace) -> list[tuple[str, str, int | None]]:
 def _row(number: str, name: str, run: Measured, rows: dict[str, list[Measured]]) -> str:
     node = rows.get("node")
     ratio = f"{run.cpu_us / node[-1].cpu_us:7.2f}" if node else "      -"
-    cores = [cpu_s / run.seconds for cpu_s in (run.vendor_cpu_s, run.load_cpu_s, run.others_cpu_s)]
+    cores = [run.vendor_cpu_s / run.seconds, run.load_cpu_s / run.seconds, run.others_share]
     return (
         f"{number:5}  {name:12}  {run.cpu_us:12.1f}  {ratio}  {run.pieces / run.sold:9.1%}"
         f"  {run.pieces / run.frames:12.2f}  {run.p50_ms:6.1f}  {run.p99_ms:6.1f}  {run.max_ms:6.0f}"
