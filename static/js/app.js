@@ -15,6 +15,7 @@ import { Sidebar } from "./sidebar.js";
 import { Turns } from "./turns.js";
 import { io } from "./vendor.js";
 
+const AGAIN_MS = 3_000;
 const BASE = new URL("./", document.baseURI);
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -32,9 +33,10 @@ export class App {
     path: new URL("socket.io/", BASE).pathname,
     onEvent: (name, payload) => this.#heard(name, payload),
     onState: (isUp) => this.#shell.online(isUp),
-    onRefused: () => void this.#signIn(),
+    onRefused: (error) => this.#refused(error),
   });
   #turns = new Turns(this.#connection);
+  #isFirst = true;
   #conversation = new Conversation({
     api: this.#api,
     turns: this.#turns,
@@ -86,7 +88,7 @@ export class App {
       if (!(await this.#person.enter())) return; // asked to sign in, which loads the page anew
     } catch (error) {
       this.#notices.refuse(error);
-      setTimeout(() => void this.#signIn(), 3_000);
+      setTimeout(() => void this.#signIn(), AGAIN_MS);
       return;
     }
     this.#connection.open();
@@ -95,10 +97,15 @@ export class App {
     this.#composer.offer();
   }
 
+  /** @param {import("./types.js").WireError} error */
+  #refused(error) {
+    if (error.code !== "unauthenticated") return this.#notices.refuse({ error });
+    setTimeout(() => void this.#signIn(), AGAIN_MS); // the session has ended: come in again
+  }
+
   /** Show the conversation the address names. */
   async #route() {
     const id = new URLSearchParams(location.hash.slice(1)).get("c");
-    this.#shell.closeDrawer();
     if (id !== null && id === this.#conversation.id) return;
     this.#composer.belongTo(id);
     this.#sidebar.current = id;
@@ -114,6 +121,7 @@ export class App {
 
   /** @param {string | null} id */
   #go(id) {
+    this.#shell.closeDrawer();
     if (id === null && !location.hash) this.#conversation.begin();
     location.hash = id === null ? "" : `c=${encodeURIComponent(id)}`;
     this.#composer.offer();
@@ -160,23 +168,29 @@ export class App {
     if (name === "quota_changed") return void (this.#person.quota = payload);
     if (name !== "conversation_changed") return this.#turns.receive(name, payload);
     this.#sidebar.changed(payload);
+    void this.#markRunning();
     if (payload.deleted) return this.#gone(payload.conversation);
     this.#conversation.changed(payload)?.catch((error) => this.#notices.refuse(error));
   }
 
   /** A new socket: whatever was followed is followed on, and what happened meanwhile is fetched. */
   #welcomed(/** @type {import("./types.js").Welcome} */ { user, quota, models, limits }) {
+    const isAnother = !this.#isFirst && user.id !== this.#person.user.id;
     this.#person.user = user;
     this.#person.quota = quota;
     this.#models.models = models;
     if (limits.text) this.#composer.maxChars = limits.text;
     this.#turns.catchUp();
-    if (!this.#isFirst) {
-      void this.#sidebar.load();
-      this.#conversation.refresh().catch(() => {}); // gone, or offline again: the next event tells
-    }
+    void this.#markRunning();
+    if (isAnother) this.#go(null);
+    else if (!this.#isFirst) this.#conversation.refresh().catch(() => {}); // gone, or offline again: the next event tells
+    if (!this.#isFirst) void this.#sidebar.load();
     this.#isFirst = false;
   }
 
-  #isFirst = true;
+  /** A dot in the list for every conversation in which an answer is being written, on whichever device. */
+  async #markRunning() {
+    const { running } = await this.#connection.ask("sync").catch(() => ({ running: [] }));
+    this.#sidebar.running = new Set(running.map((/** @type {{conversation: string}} */ turn) => turn.conversation));
+  }
 }

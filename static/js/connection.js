@@ -51,7 +51,7 @@ export class Connection {
    * @param {string} parts.path
    * @param {(name: string, payload: any) => void} parts.onEvent Everything the server says, `welcome` included.
    * @param {(isUp: boolean) => void} parts.onState
-   * @param {(error: WireError) => void} parts.onRefused The credential is not, or no longer, good.
+   * @param {(error: WireError) => void} parts.onRefused The server does not want this connection.
    */
   constructor({ io, path, ...handlers }) {
     this.#handlers = handlers;
@@ -143,12 +143,10 @@ export class Connection {
 
   /** @param {any} error */
   #refused(error) {
-    if (error.data?.code === "unauthenticated" || error.data?.code === "forbidden") {
-      this.#wanted = false;
-      return this.#handlers.onRefused(error.data);
-    }
     this.#handlers.onState(false);
+    if (error.data?.code === "unauthenticated") this.#wanted = false; // until someone has come in
     this.#later();
+    if (error.data?.code) this.#handlers.onRefused(error.data);
   }
 
   /** @param {Pending} request */

@@ -96,7 +96,7 @@ export class I18n {
     if (t) node.textContent = this.t(t, args);
     if (tLabel) {
       node.setAttribute("aria-label", this.t(tLabel, args));
-      node.title = this.t(tLabel, args);
+      if (node.localName === "button") node.title = this.t(tLabel, args);
     }
     if (tPlaceholder) node.setAttribute("placeholder", this.t(tPlaceholder, args));
   }

@@ -29,7 +29,7 @@ function inlineMath(state, silent) {
   const kind = INLINE.find(({ open }) => src.startsWith(open, pos));
   if (!kind) return false;
   const start = pos + kind.open.length;
-  const end = closing(src, start, kind.close);
+  const end = closing(state, start, kind.close);
   if (end < 0 || !isFormula(src, start, end, kind.open)) return false;
   if (!silent) push(state, src.slice(start, end), { isBlock: kind.isBlock });
   state.pos = end + kind.close.length;
@@ -38,12 +38,15 @@ function inlineMath(state, silent) {
 
 /**
  * Where the formula ends, -1 when it does not.
- * @param {string} src
+ * @param {any} state
  * @param {number} start
  * @param {string} close
  */
-function closing(src, start, close) {
-  if (!src.includes(close, start)) return -1; // the quick way out: hostile text opens thousands
+function closing(state, start, close) {
+  const { src } = state;
+  state.mathNeverClosed ??= new Set(); // hostile text opens thousands
+  if (state.mathNeverClosed.has(close)) return -1;
+  if (!src.includes(close, start)) state.mathNeverClosed.add(close);
   const limit = Math.min(src.length, start + MAX_TEX);
   for (let at = start; at < limit; at += 1) {
     if (src.startsWith(close, at)) return at;

@@ -56,6 +56,10 @@ export class Person {
     }
   }
 
+  get user() {
+    return this.#user;
+  }
+
   /** @param {User} user */
   set user(user) {
     this.#user = user;

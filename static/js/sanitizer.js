@@ -44,7 +44,7 @@ export class Sanitizer {
    * @returns {DocumentFragment}
    */
   formula(html) {
-    return this.#purify.sanitize(html, { ...FORMULA_CONFIG, FORBID_ATTR: [...FORMULA_CONFIG.FORBID_ATTR, "style"], RETURN_DOM_FRAGMENT: true });
+    return this.#purify.sanitize(html, { ...FORMULA_CONFIG, RETURN_DOM_FRAGMENT: true });
   }
 
   /**

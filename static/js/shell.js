@@ -24,6 +24,9 @@ export class Shell {
     this.#acts = acts;
     for (const id of ["new-chat", "new-chat-top"]) document.getElementById(id)?.addEventListener("click", acts.onNew);
     for (const id of ["show-drawer", "hide-drawer"]) document.getElementById(id)?.addEventListener("click", () => this.#toggleDrawer());
+    document.getElementById("conversations")?.addEventListener("click", (event) => {
+      if (event.target instanceof Element && event.target.closest("a")) this.closeDrawer();
+    });
     document.getElementById("veil")?.addEventListener("click", () => this.closeDrawer());
     this.#titleMenu.addEventListener("click", () => acts.onMenu(this.#titleMenu));
     document.addEventListener("keydown", (event) => this.#key(event));

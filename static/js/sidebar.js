@@ -24,6 +24,8 @@ export class Sidebar {
   #next = null;
   /** @type {string | null} */
   #current = null;
+  /** @type {Set<string>} */
+  #running = new Set();
   /** @type {any} */
   #timer = null;
   #request = 0;
@@ -63,6 +65,12 @@ export class Sidebar {
       if (link.dataset.id === id) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
+  }
+
+  /** @param {Set<string>} ids Conversations in which an answer is being written. */
+  set running(ids) {
+    this.#running = ids;
+    for (const link of this.#list.querySelectorAll("a")) link.classList.toggle("is-running", ids.has(link.dataset.id ?? ""));
   }
 
   /** @param {{conversation: string, title?: string, deleted?: boolean}} change */
@@ -123,6 +131,7 @@ export class Sidebar {
     this.#list.replaceChildren(...nodes);
     if (focused) /** @type {HTMLElement | null} */ (this.#list.querySelector(`a[data-id="${CSS.escape(focused)}"]`))?.focus();
     this.current = this.#current;
+    this.running = this.#running;
   }
 
   /** @param {ConversationInfo} info @param {string} query */

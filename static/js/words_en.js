@@ -26,7 +26,7 @@ export const en = {
   suggest_explain: "Explain something",
   suggest_explain_prompt: "Explain how rainbows come about, in three short paragraphs.",
   suggest_code: "Write some code",
-  suggest_code_prompt: "Write a Python function that checks whether a text is a palindrome, with an example (code).",
+  suggest_code_prompt: "Write a small Python program that checks whether a text is a palindrome.",
   suggest_formula: "Work through a formula",
   suggest_formula_prompt: "Derive the quadratic formula step by step, with formulas.",
   suggest_table: "Compare in a table",

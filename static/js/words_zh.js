@@ -26,7 +26,7 @@ export const zh = {
   suggest_explain: "解释一个现象",
   suggest_explain_prompt: "用三小段话解释彩虹是怎么形成的。",
   suggest_code: "写一段代码",
-  suggest_code_prompt: "用 Python 写一个判断回文的函数，并给出例子（代码）。",
+  suggest_code_prompt: "用 Python 写一段判断回文的代码。",
   suggest_formula: "推导一个公式",
   suggest_formula_prompt: "一步步推导一元二次方程的求根公式，写出公式。",
   suggest_table: "列表比较",

@@ -1,0 +1,62 @@
+"""One server and one browser for all stories; every story has a fresh visitor whose browser is watched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from tests.page.visitor import Visitor
+from tests.processes import ServerProcess
+
+Come = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "These tests need Chromium: install the Debian package chromium."
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder: Path = tmp_path_factory.mktemp("page")
+    server = ServerProcess(folder / "data", BENCHMARK_MODELS="1", RATE_LIMIT_ENABLED="false").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def come(browser: Browser, site: ServerProcess) -> Iterator[Come]:
+    """Call it for a new visitor, or for another tab or device of a known one."""
+    visitors: list[Visitor] = []
+
+    def come(address: str = site.address, **options: Any) -> Visitor:
+        visitor = Visitor(browser, address, **options)
+        visitors.append(visitor)
+        return visitor
+
+    yield come
+    for visitor in visitors:
+        visitor.leave()
+    for visitor in visitors:
+        assert not visitor.complaints, visitor.complaints
+
+
+@pytest.fixture
+def visitor(come: Come) -> Visitor:
+    """Someone who has just opened the page and may write."""
+    return come().arrive()
