@@ -24,6 +24,7 @@ MAX_WHOLE_BYTES = 8 * 1_048_576
 TAIL_S = 2.0  # after the finish reason: for the token count and the end mark
 DRAIN_S = 0.05  # after the end mark: for the last bytes, so that the connection can be used again
 
+Answer = Generator[TextDelta | ReasoningDelta | Stop, None, None]
 _Pieces = Generator[TextDelta | ReasoningDelta, None, None]
 
 
@@ -68,23 +69,8 @@ class OpenAICompatible:
         """What is known of a model by its vendor's name."""
         raise NotImplementedError
 
-    def stream(self, request: ChatRequest) -> Generator[TextDelta | ReasoningDelta | Stop, None, None]:
-        reader = AnswerReader(self._faults.of_frame)
-        body = orjson.dumps(self.body(request))
-        with self._http.request("POST", self.url(request), headers=self.headers(), body=body) as response:
-            if response.status != 200:
-                raise self._faults.of_response(
-                    response.status, response.headers, response.read_up_to(MAX_ERROR_BYTES)
-                )
-            content_type = response.headers.get("content-type", "").lower()
-            if content_type.startswith("text/html"):
-                self._faults.of_response(200, response.headers, response.read_up_to(MAX_ERROR_BYTES))
-                raise VendorOverloaded("The model's provider sent a page in place of an answer.")
-            if content_type.startswith("application/json"):
-                yield from reader.read_whole(response.read_up_to(MAX_WHOLE_BYTES))
-            else:
-                yield from self._follow(response, reader)
-        yield reader.stop()
+    def stream(self, request: ChatRequest) -> Answer:
+        return self._ask(self.url(request), self.body(request), AnswerReader(self._faults.of_frame))
 
     def close(self) -> None:
         self._http.close()
@@ -115,6 +101,23 @@ class OpenAICompatible:
         if request.max_tokens is not None:
             body["max_tokens"] = request.max_tokens
         return body
+
+    def _ask(self, url: str, body: dict[str, Any], reader: AnswerReader) -> Answer:
+        """Send a request and give what comes of it, as `stream` promises."""
+        with self._http.request("POST", url, headers=self.headers(), body=orjson.dumps(body)) as response:
+            if response.status != 200:
+                raise self._faults.of_response(
+                    response.status, response.headers, response.read_up_to(MAX_ERROR_BYTES)
+                )
+            content_type = response.headers.get("content-type", "").lower()
+            if content_type.startswith("text/html"):
+                self._faults.of_response(200, response.headers, response.read_up_to(MAX_ERROR_BYTES))
+                raise VendorOverloaded("The model's provider sent a page in place of an answer.")
+            if content_type.startswith("application/json"):
+                yield from reader.read_whole(response.read_up_to(MAX_WHOLE_BYTES))
+            else:
+                yield from self._follow(response, reader)
+        yield reader.stop()
 
     def _follow(self, response: Response, reader: AnswerReader) -> _Pieces:
         """The hot path: some microseconds a piece, see benchmarks/."""
