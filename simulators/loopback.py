@@ -50,16 +50,22 @@ class Call:
 
 
 class Exchange:
-    """One connection while a request is answered: sends bytes, notices the client's end at once."""
+    """One connection while a request is answered: sends bytes, notices the client's end at once.
+
+    Attributes:
+        always: Headers of every answer on it.
+    """
 
     def __init__(self, connection: _Connection, call: Call) -> None:
         self.call = call
         self.keeps = True
+        self.always: dict[str, str] = {}
         self._connection = connection
         self._is_chunked = False
 
     def head(self, status: str, headers: dict[str, str], *, is_chunked: bool = False) -> None:
         self._is_chunked = is_chunked
+        headers = {**headers, **self.always}
         if is_chunked:
             headers = {**headers, "Transfer-Encoding": "chunked"}
         if headers.get("Connection") == "close":
