@@ -1,4 +1,4 @@
-"""The page and its files, from `static/` and nowhere else; the machine-readable contracts."""
+"""The page and its files, from `static/` and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import flask
 from blueprints.headers import PAGE_POLICY
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-CONTRACTS = Path(__file__).resolve().parent / "contracts"
 
 _TYPES = {
     ".html": "text/html",
@@ -39,14 +38,6 @@ def build(folder: Path = STATIC) -> flask.Blueprint:
     @blueprint.get("/static/<path:name>")
     def static_file(name: str) -> flask.Response:
         return _file(folder, name)
-
-    @blueprint.get("/openapi.json")
-    def openapi() -> flask.Response:
-        return _file(CONTRACTS, "openapi.json")
-
-    @blueprint.get("/asyncapi.json")
-    def asyncapi() -> flask.Response:
-        return _file(CONTRACTS, "asyncapi.json")
 
     return blueprint
 

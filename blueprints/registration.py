@@ -7,6 +7,7 @@ import re
 import flask
 
 from blueprints import access, accounts, conversations, health, openai, pages, turns
+from blueprints.contracts import routes as contracts
 from blueprints.headers import harden
 from blueprints.identity import Callers, OriginRule
 from blueprints.reading import MAX_BODY_BYTES
@@ -38,6 +39,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> None:
     for blueprint in (
         health.build(services),
         pages.build(),
+        contracts.build(),
         accounts.build(services, callers),
         conversations.build(services, callers),
         turns.build(services, callers, streams),

@@ -19,7 +19,7 @@ from services.providers.base import ChatMessage, ChatRequest
 from tests.servers import Stand
 
 LIMIT_S = 20
-HELLO = [{"role": "user", "content": "hello"}]
+HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
 class Program:
@@ -219,8 +219,8 @@ def test_errors_are_what_the_stock_client_knows(program: Program) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_vendor_that_fails_before_a_word_is_a_status(program: Program, stream: bool) -> None:
     def script(request: ChatRequest) -> Iterator[Any]:
+        yield from ()
         raise VendorOverloaded("The model's provider is overloaded.")
-        yield
 
     program.stand.provider.script = script
     with pytest.raises(openai.InternalServerError) as failed:
@@ -235,11 +235,10 @@ def test_a_vendor_that_breaks_off_is_an_error_after_the_words(program: Program) 
         raise VendorOverloaded("The model's provider broke off.")
 
     program.stand.provider.script = script
-    got = []
+    got: list[str | None] = []
     with pytest.raises(openai.APIError) as failed:
-        for chunk in program.ask(stream=True):
-            got.append(chunk.choices[0].delta.content)
-    assert "".join(got) == "so far"
+        got.extend(chunk.choices[0].delta.content for chunk in program.ask(stream=True))
+    assert "".join(map(str, got)) == "so far"
     assert failed.value.code == "vendor_overloaded"
 
 

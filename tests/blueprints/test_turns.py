@@ -307,4 +307,5 @@ def test_a_reader_that_leaves_is_forgotten_and_the_turn_goes_on(room: Room) -> N
         while "parley_http_viewers 0.0" not in room.stand.site.client().get("/metrics").text:
             gevent.sleep(0)
     log = room.stand.services.turns.attach(room.identity, turn, Position(1, 0)).log
+    assert log.ended is not None
     assert (log.ended.status, log.ended.length) == ("done", 400_001)

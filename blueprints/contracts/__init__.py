@@ -1,0 +1,1 @@
+"""The machine-readable contracts, built from one set of shapes; tests hold them against the running server."""
