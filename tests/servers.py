@@ -97,6 +97,15 @@ def site_env(sqlite_url: str, tmp_path: Any) -> dict[str, str]:
 
 
 @pytest.fixture
+def either_stand(database_url: str, site_env: dict[str, str]) -> Iterator[Stand]:
+    """On SQLite and on MariaDB."""
+    stand = Stand({**site_env, "DATABASE_URL": database_url})
+    yield stand
+    stand.audit()
+    stand.site.close()
+
+
+@pytest.fixture
 def stand(site_env: dict[str, str]) -> Iterator[Stand]:
     stand = Stand(site_env)
     yield stand

@@ -66,8 +66,8 @@ class Api:
 
 
 @pytest.fixture
-def api(stand: Stand) -> Api:
-    return Api(stand)
+def api(either_stand: Stand) -> Api:
+    return Api(either_stand)
 
 
 def test_the_routes_are_the_contracts(api: Api) -> None:

@@ -150,8 +150,9 @@ def test_a_long_history_is_sent_whole_or_refused(program: Program) -> None:
     assert refused.value.param == "messages"
 
 
-def test_a_days_calls_are_one_conversation(program: Program) -> None:
+def test_a_days_calls_are_one_conversation(either_stand: Stand) -> None:
     """They do not bury what the user wrote; each is a branch of its own, to be looked up and paid for as any turn."""
+    program = Program(either_stand)
     first, second = program.ask(), program.ask(messages=[{"role": "user", "content": "again"}])
     client, headers = program.stand.site.client(), program.headers
     (conversation,) = client.get("/v1/conversations", headers=headers).get_json()["conversations"]

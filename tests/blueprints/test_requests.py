@@ -8,7 +8,7 @@ import pytest
 
 from db.errors import DatabaseBusy
 from services.errors import BY_CODE
-from tests.servers import PASSWORD, Site
+from tests.servers import PASSWORD, Site, Stand
 
 HOSTILE = [
     "' OR '1'='1",
@@ -73,9 +73,9 @@ def test_a_wrong_word_in_the_query_is_named(site: Site, path: str, field: str) -
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_data_everywhere(site: Site, text: str) -> None:
+def test_hostile_text_is_data_everywhere(either_stand: Stand, text: str) -> None:
     """In fields, ids, queries, cursors and headers: kept as text or refused, never run, never an error of ours."""
-    user, client = site.register("ann"), site.client()
+    user, client = either_stand.site.register("ann"), either_stand.site.client()
     kept = client.post("/v1/conversations", json={"title": f"x{text}"}, headers=user)
     assert kept.status_code == 201
     others = [
@@ -95,7 +95,7 @@ def test_hostile_text_is_data_everywhere(site: Site, text: str) -> None:
     ]
     for answer in others:
         assert answer.status_code < 500, answer.text
-        assert "sqlite" not in answer.text.lower()
+        assert not any(word in answer.text.lower() for word in ("sqlite", "mysql", "maria"))
     assert [one["title"] for one in client.get("/v1/conversations", headers=user).get_json()["conversations"]] == [
         kept.get_json()["title"]
     ]
