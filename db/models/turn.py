@@ -23,9 +23,15 @@ class Turn(Base):
     user_id: Mapped[Id] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     client_id: Mapped[str | None] = mapped_column(String(64))
     """The client's own id of the request; set to None when it is older than 24 hours and used again."""
+    kind: Mapped[str] = mapped_column(String(16), default="text", server_default="text")
+    """`text`, or what else was asked for: `voice`, `read`, `draw`."""
     conversation_id: Mapped[Id] = mapped_column(index=True)
+    """Empty for a turn outside any conversation."""
     message_id: Mapped[Id]
-    """The assistant message it fills."""
+    """The assistant message it fills; empty where there is none, and `text` and `result` hold what came of it."""
+    text: Mapped[LongText | None]
+    result: Mapped[LongText | None]
+    """JSON: the further fields of the ending."""
     model: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16), default="running")
     reason: Mapped[str] = mapped_column(String(16), default="")

@@ -7,6 +7,7 @@ before its account: two transactions on the same turn queue at the entry instead
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -139,6 +140,11 @@ class Ledger:
                 return taken
             _reserve_more(session, turn_id, kind, -taken)
         return 0
+
+    def reserved_kinds(self, session: Session, turn_id: str) -> Sequence[Kind]:
+        """What was ever reserved for a turn."""
+        kinds = session.scalars(select(LedgerEntry.kind).where(LedgerEntry.turn_id == turn_id))
+        return cast("Sequence[Kind]", kinds.all())
 
     def settle(self, session: Session, *, turn_id: str, kind: Kind, charge: int, now_ms: int, note: str = "") -> int:
         """Charge a turn for good and give the rest back, once; later calls change nothing.

@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded
+from services.events import Notice, ReasoningDelta, TextDelta, TurnEnded
 
-Entry = TextDelta | ReasoningDelta | StateChanged | TurnEnded
+Entry = TextDelta | ReasoningDelta | Notice | TurnEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Span:
     """Entries `offset .. offset + count - 1`, all of one kind.
 
     Attributes:
-        kind: `text` or `reasoning`, with their joined pieces in `text`; `state` or `end`, the entry in `event`.
+        kind: The entries' own. `text` or `reasoning`: their pieces are joined in `text`; else `event` is the one entry.
     """
 
     offset: int
     count: int
     kind: str
     text: str = ""
-    event: StateChanged | TurnEnded | None = None
+    event: Notice | TurnEnded | None = None
 
     @property
     def last(self) -> int:

@@ -8,8 +8,11 @@ from collections import OrderedDict
 from typing import Any
 
 from services.clock import Clock
-from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded
+from services.events import Notice, ReasoningDelta, TextDelta, TranscriptFinal, TurnEnded
 from services.relay.log import Entry, Position, Rewind, Span, Watcher
+
+_ANSWER_KINDS = ("text", "final")
+"""What the answer, its length and its hash are made of."""
 
 
 class _Block:
@@ -17,7 +20,7 @@ class _Block:
 
     __slots__ = ("chars", "ends", "event", "first", "kind", "pieces", "text")
 
-    def __init__(self, first: int, kind: str, event: StateChanged | TurnEnded | None = None) -> None:
+    def __init__(self, first: int, kind: str, event: Notice | TurnEnded | None = None) -> None:
         self.first = first
         self.kind = kind
         self.event = event
@@ -42,6 +45,8 @@ class _Block:
             self.text, self.pieces = "".join(self.pieces), []
 
     def joined(self) -> str:
+        if isinstance(self.event, TranscriptFinal):
+            return self.event.text
         return "".join(self.pieces) if self.ends is None else self.text
 
     def slice(self, skip: int, max_chars: int) -> tuple[int, str]:
@@ -100,8 +105,10 @@ class MemoryLog:
                 self.length += len(entry.text)
             urgent = False
         else:
-            self._blocks.append(_Block(self.offset, "end" if isinstance(entry, TurnEnded) else "state", entry))
-            if isinstance(entry, TurnEnded):
+            self._blocks.append(_Block(self.offset, entry.kind, entry))
+            if isinstance(entry, TranscriptFinal):
+                self.length += len(entry.text)
+            elif isinstance(entry, TurnEnded):
                 self.ended = entry
                 for block in self._blocks:
                     block.pack()
@@ -158,7 +165,7 @@ class MemoryLog:
         return spans
 
     def answer(self) -> str:
-        return "".join(block.joined() for block in self._blocks if block.kind == "text")
+        return "".join(block.joined() for block in self._blocks if block.kind in _ANSWER_KINDS)
 
     def reasoning(self) -> str:
         return "".join(block.joined() for block in self._blocks if block.kind == "reasoning")
@@ -184,7 +191,7 @@ class MemoryLog:
         for block in self._blocks:
             if block.first > offset:
                 break
-            if block.kind == "text":
+            if block.kind in _ANSWER_KINDS:
                 whole = block.first + block.count - 1 <= offset
                 length += (
                     len(block.joined())
@@ -202,7 +209,7 @@ class MemoryLog:
 
 
 MAX_KEPT_CHARS = 32_000_000
-"""Text of ended logs kept for replay, 32 to 128 MB: beyond it the oldest go early, and the database answers for them."""
+"""Text of ended logs kept for replay, 32 to 128 MB; beyond it the oldest go early, and the database answers."""
 
 
 class MemoryLogs:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 
 from services.errors import ChatError, ContentBlocked, Internal, Interrupted, VendorTimeout
 from services.events import (
+    Notice,
     Reason,
     ReasoningDelta,
     Restarted,
@@ -30,7 +31,7 @@ from services.telemetry.metrics import SAMPLED_PIECES, Metrics
 
 logger = logging.getLogger(__name__)
 
-ProviderEvent = TextDelta | ReasoningDelta | StateChanged | Restarted | Stop
+ProviderEvent = TextDelta | ReasoningDelta | Notice | Restarted | Stop
 
 PIECES_BETWEEN_PAUSES = 32
 """A vendor whose bytes are always ready never makes us wait; others get their turn after this many pieces."""
@@ -60,6 +61,7 @@ class Outcome:
     reasoning: str
     sha256: str
     error: ChatError | None = None
+    result: Mapping[str, Any] | None = None
 
 
 class Meter(Protocol):
@@ -205,10 +207,12 @@ class Runner:
                         return self._ending("done", "length")
                     gevent.sleep(0)
             elif isinstance(event, Stop):
-                return self._ending("done", event.reason, usage=event.usage)
+                return self._ending("done", event.reason, usage=event.usage, result=event.result)
             elif isinstance(event, Restarted):
                 log.rewind(restart_at)
-            elif isinstance(event, StateChanged):
+            elif isinstance(event, Notice):
+                deadline.piece()
+                self._pieces += event.kind == "final"
                 log.append(event)
             else:
                 raise RuntimeError("A provider ended without a Stop.")
@@ -221,7 +225,13 @@ class Runner:
         log.stamp = (log.offset + 1, now)
 
     def _ending(
-        self, status: Status, reason: Reason, *, usage: Usage | None = None, error: ChatError | None = None
+        self,
+        status: Status,
+        reason: Reason,
+        *,
+        usage: Usage | None = None,
+        error: ChatError | None = None,
+        result: Mapping[str, Any] | None = None,
     ) -> Outcome:
         text = self.log.answer()
         return Outcome(
@@ -235,6 +245,7 @@ class Runner:
             reasoning=self.log.reasoning(),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             error=error,
+            result=result,
         )
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.events import StateChanged, TurnEnded
 from services.relay.log import Rewind, Span
 
 
 def span_to_wire(turn_id: str, epoch: int, span: Span) -> tuple[str, dict[str, Any]]:
     """The event's name and payload of any span."""
     head: dict[str, Any] = {"turn": turn_id, "epoch": epoch, "offset": span.offset}
-    if isinstance(span.event, StateChanged):
-        return "turn_state", {**head, "state": span.event.state}
-    if isinstance(span.event, TurnEnded):
-        return "turn_end", {**head, **span.event.to_wire()}
+    if span.event is not None:
+        return span.event.name, {**head, **span.event.to_wire()}
     return "turn_delta", {**head, "count": span.count, "kind": span.kind, "text": span.text}
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert
 from db.errors import DatabaseBusy
 from db.models import TurnCheckpoint
 from db.unit_of_work import UnitOfWork
+from services.events import TranscriptFinal
 from services.relay.log import Position, TurnLog
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Checkpoints:
             for span in spans:
                 if span.kind in ("text", "reasoning"):
                     row[span.kind] = str(row[span.kind]) + span.text
+                elif isinstance(span.event, TranscriptFinal):
+                    row["text"] = str(row["text"]) + span.event.text
             rows.append(row)
             reached.append((saved, Position(log.epoch, log.offset)))
         if not rows:

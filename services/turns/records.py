@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import orjson
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -47,16 +48,18 @@ def ending_of(turn: Turn, *, error: ChatError | None = None) -> TurnEnded:
         sha256=turn.sha256,
         message=turn.message_id,
         error=error.to_wire() if error is not None else None,
+        result=orjson.loads(turn.result) if turn.result else None,
     )
 
 
 def archived(turn: Turn, message: Message | None) -> ArchivedLog:
     """The log of a turn that the relay has forgotten; without text when its conversation was deleted."""
+    text = message.text if message is not None else turn.text
     return ArchivedLog(
         turn.id,
         epoch=turn.epoch,
         offset=turn.end_offset,
-        text=message.text if message is not None else "",
+        text=text or "",
         reasoning=message.reasoning if message is not None else "",
         ended=ending_of(turn),
     )

@@ -33,12 +33,12 @@ class Recovery:
         """
         with self._uow.read() as session:
             left = session.execute(
-                select(Turn.id, Turn.message_id, Turn.prompt_tokens, Turn.epoch).where(
+                select(Turn.id, Turn.prompt_tokens, Turn.epoch).where(
                     Turn.status == "running", Turn.owner == self._owner
                 )
             ).all()
-        for turn_id, message_id, prompt_estimate, epoch in left:
-            self._settlement.settle(turn_id, message_id, prompt_estimate, self._outcome(turn_id, epoch))
+        for turn_id, prompt_estimate, epoch in left:
+            self._settlement.settle(turn_id, self._outcome(turn_id, epoch), prompt_estimate=prompt_estimate)
         if left:
             logger.warning("%d answers had been cut short by the last stop; they ended as interrupted", len(left))
         with self._uow() as session:

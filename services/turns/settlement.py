@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import gevent
+import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from db.models import Message, Turn, TurnCheckpoint
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
 from services.conversations.conversations import Conversations
-from services.errors import ChatError, Internal, Interrupted, NotFound
+from services.errors import ChatError, Internal, Interrupted
 from services.events import TurnEnded, Usage
 from services.notes import Notes
 from services.quota.estimate import completion_tokens
@@ -59,10 +59,15 @@ class Settlement:
         self._clock = clock
         self._sleep = sleep
 
-    def settle(self, turn_id: str, message_id: str, prompt_estimate: int, outcome: Outcome) -> TurnEnded:
+    def settle(
+        self, turn_id: str, outcome: Outcome, *, message_id: str = "", prompt_estimate: int = 0
+    ) -> TurnEnded:
         """Charge, store, tell the user's devices, and say how the turn ended.
 
+        Whatever was reserved for the turn is settled: tokens by the usage, pictures by how many were made.
+
         Args:
+            message_id: The message it fills, for the ending of a turn that cannot be stored.
             prompt_estimate: Our count of the prompt, for when the vendor told none.
 
         Returns:
@@ -92,38 +97,57 @@ class Settlement:
         )
 
     def _store(self, session: Session, turn_id: str, usage: Usage, outcome: Outcome) -> _Settled:
-        version = 0
         turn = session.execute(select(Turn).where(Turn.id == turn_id).with_for_update()).scalar_one()
-        message = session.get(Message, turn.message_id)  # None when the conversation was deleted meanwhile
         if turn.status == "running":
-            turn.charged = self._ledger.settle(
-                session,
-                turn_id=turn_id,
-                kind="tokens",
-                charge=usage.total_tokens,
-                now_ms=self._clock.now_ms(),
-                note=outcome.status,
-            )
-            turn.status, turn.reason = outcome.status, outcome.reason
-            turn.error_code = outcome.error.code if outcome.error else ""
-            turn.epoch, turn.end_offset = outcome.epoch, outcome.offset
-            turn.length, turn.sha256 = len(outcome.text), outcome.sha256
-            turn.prompt_tokens, turn.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-            turn.estimated = usage.estimated
-            turn.ended_ms = self._clock.now_ms()
-            if message is not None:
-                message.text, message.reasoning = outcome.text, outcome.reasoning
-                message.status = outcome.status
-                message.prompt_tokens, message.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-                message.charged = turn.charged
-                session.flush()
-                self._conversations.index_message(session, message)
+            self._end(session, turn, usage, outcome)
+            self._keep(session, turn, usage, outcome)
             session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id == turn_id))
-        with suppress(NotFound):
-            version = self._conversations.touch(session, turn.conversation_id)
+        version = self._conversations.touch(session, turn.conversation_id) if turn.conversation_id else 0
         quota = self._ledger.balance(session, turn.user_id)
-        ended = ending_of(turn, error=outcome.error)
-        return _Settled(ended, turn.user_id, turn.conversation_id, version, quota)
+        return _Settled(
+            ending_of(turn, error=outcome.error), turn.user_id, turn.conversation_id, version, quota
+        )
+
+    def _end(self, session: Session, turn: Turn, usage: Usage, outcome: Outcome) -> None:
+        """Charge what was reserved, and write the ending into the turn's row."""
+        now_ms = self._clock.now_ms()
+        for kind in self._ledger.reserved_kinds(session, turn.id):
+            charge = usage.total_tokens if kind == "tokens" else pictures_of(outcome)
+            charged = self._ledger.settle(
+                session, turn_id=turn.id, kind=kind, charge=charge, now_ms=now_ms, note=outcome.status
+            )
+            if kind == "tokens":
+                turn.charged = charged
+        turn.status, turn.reason = outcome.status, outcome.reason
+        turn.error_code = outcome.error.code if outcome.error else ""
+        turn.epoch, turn.end_offset = outcome.epoch, outcome.offset
+        turn.length, turn.sha256 = len(outcome.text), outcome.sha256
+        turn.prompt_tokens, turn.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        turn.estimated = usage.estimated
+        turn.ended_ms = now_ms
+        turn.result = orjson.dumps(dict(outcome.result)).decode() if outcome.result else None
+
+    def _keep(self, session: Session, turn: Turn, usage: Usage, outcome: Outcome) -> None:
+        """Store the text: in the message it answers with, or on the turn where there is none."""
+        if not turn.message_id:
+            turn.text = outcome.text
+            return
+        message = session.get(Message, turn.message_id)
+        if message is None:
+            return  # the conversation was deleted meanwhile
+        message.text, message.reasoning = outcome.text, outcome.reasoning
+        message.status = outcome.status
+        message.prompt_tokens, message.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        message.charged = turn.charged
+        session.flush()
+        self._conversations.index_message(session, message)
+
+
+def pictures_of(outcome: Outcome) -> int:
+    """Pictures to charge: those made, or one for a reading that succeeded; none for anything else."""
+    if outcome.status != "done":
+        return 0
+    return len((outcome.result or {}).get("pictures", [None]))
 
 
 def usage_of(outcome: Outcome, prompt_estimate: int) -> Usage:

@@ -106,7 +106,9 @@ class TextTurns:
         def settle(outcome: Outcome) -> TurnEnded:
             if opened.short and outcome.reason == "length":
                 outcome = replace(outcome, reason="quota")
-            return self._settlement.settle(opened.turn_id, opened.message, opened.prompt_estimate, outcome)
+            return self._settlement.settle(
+                opened.turn_id, outcome, message_id=opened.message, prompt_estimate=opened.prompt_estimate
+            )
 
         return Launch(
             user_id=identity.user_id,

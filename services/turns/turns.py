@@ -44,6 +44,8 @@ class Launch:
     stream: Callable[[Deadline], Iterator[ProviderEvent]]
     meter: Meter
     settle: Settle
+    limits: Limits | None = None
+    """Other limits than the settings' for text."""
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ class Turns:
             stream=launch.stream,
             meter=launch.meter,
             settle=launch.settle,
-            deadline=Deadline(self._clock, self._limits),
+            deadline=Deadline(self._clock, launch.limits or self._limits),
             watchdog=self._watchdog,
             metrics=self._metrics,
             on_end=ended,
