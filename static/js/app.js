@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
+import { ConversationMenu } from "./conversation_menu.js";
 import { ConversationView } from "./conversation_view.js";
 import { drawingTools } from "./drawing_tools.js";
 import { i18n } from "./i18n.js";
@@ -64,7 +65,12 @@ export class App {
     notices: this.#notices,
     list: byId("conversations"),
     search: byId("search"),
-    onDeleted: (id) => this.#gone(id),
+    onMenu: (anchor, info, item) => this.#acts.open(anchor, info, item),
+  });
+  #acts = new ConversationMenu({
+    api: this.#api,
+    notices: this.#notices,
+    onChanged: (change) => this.#changed(change),
   });
   #shell = new Shell({
     onNew: () => this.#go(null),
@@ -152,7 +158,13 @@ export class App {
   /** @param {HTMLElement} anchor */
   #menu(anchor) {
     const { id, title } = this.#conversation;
-    if (id) this.#sidebar.openMenu(anchor, { id, title });
+    if (id) this.#acts.open(anchor, { id, title }, this.#sidebar.item(id));
+  }
+
+  /** @param {{conversation: string, title?: string, deleted?: boolean}} change Made here; other devices hear of it from the server. */
+  #changed(change) {
+    this.#sidebar.changed(change);
+    if (change.deleted) this.#gone(change.conversation);
   }
 
   #show() {
@@ -167,10 +179,9 @@ export class App {
     if (name === "welcome") return this.#welcomed(payload);
     if (name === "quota_changed") return void (this.#person.quota = payload);
     if (name !== "conversation_changed") return this.#turns.receive(name, payload);
-    this.#sidebar.changed(payload);
+    this.#changed(payload);
     void this.#markRunning();
-    if (payload.deleted) return this.#gone(payload.conversation);
-    this.#conversation.changed(payload)?.catch((error) => this.#notices.refuse(error));
+    if (!payload.deleted) this.#conversation.changed(payload)?.catch((error) => this.#notices.refuse(error));
   }
 
   /** A new socket: whatever was followed is followed on, and what happened meanwhile is fetched. */

@@ -72,8 +72,7 @@ export class Conversation {
     if (tree !== this.tree) return; // the reader went elsewhere meanwhile
     this.title = info.title;
     this.#version = Math.max(this.#version, info.version);
-    for (const message of messages) this.#keepWhatIsShown(message);
-    tree.merge(messages, id);
+    tree.mergeStored(messages, id);
     if (info.head !== this.#head && !this.starting) tree.select(info.head);
     this.#head = info.head;
     for (const message of tree.all()) {
@@ -96,7 +95,7 @@ export class Conversation {
    * @param {{text: string, model?: string, parent?: string | null}} draft `parent` null: before everything else;
    *   absent: after the message on show.
    */
-  send({ text, model, parent = this.#lastStored() }) {
+  send({ text, model, parent = this.tree.dropUnsent() }) {
     const question = this.#addLocal({ role: "user", parent, text });
     const answer = this.#addLocal({ role: "assistant", parent: question.id, text: "", status: "running", model });
     const place = parent ? { parent } : this.id ? { parent: this.id } : {};
@@ -141,17 +140,6 @@ export class Conversation {
   show(id) {
     this.tree.select(id);
     this.#onChange();
-  }
-
-  /** The message to go on after. A question that never reached the server makes room for the new one. */
-  #lastStored() {
-    const leaf = this.tree.leaf;
-    if (!leaf?.id.startsWith("local:")) return leaf?.id ?? null;
-    const question = leaf.parent ? this.tree.get(leaf.parent) : undefined;
-    this.tree.remove(leaf.id);
-    if (!question?.id.startsWith("local:")) return question?.id ?? null;
-    this.tree.remove(question.id);
-    return question.parent;
   }
 
   /** @param {string | null} id */
@@ -228,18 +216,5 @@ export class Conversation {
       this.#onChange();
       if (!stream.isVerified) this.refresh().catch(() => {});
     });
-  }
-
-  /**
-   * Before a stored message is merged: what this page saw of it goes first, and its question gets its id.
-   * @param {Message} stored
-   */
-  #keepWhatIsShown(stored) {
-    const shown = this.tree.get(stored.id);
-    if (!shown?.stream) return;
-    if (shown.parent?.startsWith("local:") && stored.parent) this.tree.adopt(shown.parent, stored.parent);
-    if (!shown.stream.ending || (stored.status === "running" && shown.stream.isVerified)) {
-      Object.assign(stored, { status: shown.status, text: shown.text, reasoning: shown.reasoning });
-    }
   }
 }

@@ -27,6 +27,38 @@ export class MessageTree {
     this.#index();
   }
 
+  /**
+   * The same with what the store has, which may be a little behind the streams this page follows: what was seen of
+   * an answer stays until its turn ends, and a question sent from here gets the id under which it was stored.
+   * @param {Message[]} messages
+   * @param {string} conversation
+   */
+  mergeStored(messages, conversation) {
+    for (const stored of messages) {
+      const shown = this.#messages.get(stored.id);
+      if (!shown?.stream) continue;
+      if (shown.parent?.startsWith("local:") && stored.parent) this.adopt(shown.parent, stored.parent);
+      if (!shown.stream.ending || (stored.status === "running" && shown.stream.isVerified)) {
+        Object.assign(stored, { status: shown.status, text: shown.text, reasoning: shown.reasoning });
+      }
+    }
+    this.merge(messages, conversation);
+  }
+
+  /**
+   * The id to go on after. A question at the end that never reached the server makes room for the next one.
+   * @returns {string | null}
+   */
+  dropUnsent() {
+    const leaf = this.leaf;
+    if (!leaf?.id.startsWith("local:")) return leaf?.id ?? null;
+    const question = leaf.parent ? this.#messages.get(leaf.parent) : undefined;
+    this.remove(leaf.id);
+    if (!question?.id.startsWith("local:")) return question?.id ?? null;
+    this.remove(question.id);
+    return question.parent;
+  }
+
   /** @param {string} id */
   get(id) {
     return this.#messages.get(id);

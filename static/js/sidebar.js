@@ -1,8 +1,6 @@
 // @ts-check
-import { confirmed } from "./dialogs.js";
 import { button, element } from "./element.js";
 import { i18n } from "./i18n.js";
-import { openMenu } from "./menu.js";
 
 /** @typedef {import("./types.js").ConversationInfo} ConversationInfo */
 
@@ -10,14 +8,14 @@ const SEARCH_DELAY_MS = 180;
 const REFRESH_DELAY_MS = 250;
 const DAY_MS = 86_400_000;
 
-/** The conversations: newest first by day, searched as one types, renamed, exported, deleted. */
+/** The conversations: newest first by day, searched as one types. */
 export class Sidebar {
   #api;
   #notices;
   #list;
   #search;
   #more;
-  #onDeleted;
+  #onMenu;
   /** @type {Map<string, ConversationInfo>} */
   #known = new Map();
   /** @type {string | null} */
@@ -36,14 +34,14 @@ export class Sidebar {
    * @param {import("./notices.js").Notices} parts.notices
    * @param {HTMLElement} parts.list
    * @param {HTMLInputElement} parts.search
-   * @param {(id: string) => void} parts.onDeleted
+   * @param {(anchor: HTMLElement, info: ConversationInfo, item: HTMLElement) => void} parts.onMenu
    */
-  constructor({ api, notices, list, search, onDeleted }) {
+  constructor({ api, notices, list, search, onMenu }) {
     this.#api = api;
     this.#notices = notices;
     this.#list = list;
     this.#search = search;
-    this.#onDeleted = onDeleted;
+    this.#onMenu = onMenu;
     this.#more = button({ t: "show_more", className: "quiet more", onClick: () => void this.#load(true) });
     search.addEventListener("input", () => this.#soon(SEARCH_DELAY_MS));
     search.addEventListener("keydown", (event) => {
@@ -77,9 +75,14 @@ export class Sidebar {
   changed({ conversation, title, deleted }) {
     const known = this.#known.get(conversation);
     if (deleted) this.#known.delete(conversation);
-    else if (known && title) known.title = title;
-    if (deleted || known) this.#draw();
+    else if (known && title !== undefined) known.title = title;
+    if (deleted || known) this.draw();
     this.#soon(REFRESH_DELAY_MS);
+  }
+
+  /** @param {string} id @returns {HTMLElement | null} */
+  item(id) {
+    return this.#list.querySelector(`.conversation:has(a[data-id="${CSS.escape(id)}"])`);
   }
 
   /** @param {KeyboardEvent} event */
@@ -107,13 +110,14 @@ export class Sidebar {
       if (!isMore) this.#known.clear();
       for (const info of page.conversations) this.#known.set(info.id, info);
       this.#next = page.next;
-      this.#draw();
+      this.draw();
     } catch (error) {
       if (request === this.#request && /** @type {any} */ (error).code !== "unreachable") this.#notices.refuse(error);
     }
   }
 
-  #draw() {
+  /** Also what a name being typed gives way to. */
+  draw() {
     const query = this.#search.value.trim();
     const infos = [...this.#known.values()];
     if (!query) infos.sort((a, b) => b.updated_ms - a.updated_ms);
@@ -140,69 +144,9 @@ export class Sidebar {
     const snippet = query && info.snippet ? element("small", {}, marked(info.snippet, query)) : null;
     const link = element("a", { attributes: { href: `#c=${encodeURIComponent(info.id)}`, "data-id": info.id } }, [title, snippet]);
     link.title = info.title;
-    const menu = button({ icon: "dots", tLabel: "conversation_menu", className: "quiet icon-button", attributes: { "aria-haspopup": "menu" }, onClick: () => this.openMenu(menu, info, item) });
+    const menu = button({ icon: "dots", tLabel: "conversation_menu", className: "quiet icon-button", attributes: { "aria-haspopup": "menu" }, onClick: () => this.#onMenu(menu, info, item) });
     const item = element("li", { className: "conversation" }, [link, menu]);
     return item;
-  }
-
-  /**
-   * @param {HTMLElement} anchor
-   * @param {{id: string, title: string}} info
-   * @param {HTMLElement} [item] Where the new name is typed; a conversation's own entry when absent.
-   */
-  openMenu(anchor, info, item) {
-    const place = item ?? this.#list.querySelector(`a[data-id="${CSS.escape(info.id)}"]`)?.closest("li");
-    openMenu(anchor, [
-      ...(place instanceof HTMLElement ? [{ t: "rename", icon: "edit", onSelect: () => this.#rename(info, place) }] : []),
-      { t: "export_markdown", icon: "download", onSelect: () => this.#export(info.id, "markdown") },
-      { t: "export_json", icon: "download", onSelect: () => this.#export(info.id, "json") },
-      { t: "delete", icon: "trash", isDangerous: true, onSelect: () => void this.#delete(info) },
-    ]);
-  }
-
-  /** @param {{id: string, title: string}} info @param {HTMLElement} item */
-  #rename(info, item) {
-    const input = element("input", { tLabel: "new_name", attributes: { maxlength: "200" } });
-    input.value = info.title;
-    let isOver = false;
-    const finish = async (/** @type {boolean} */ isKept) => {
-      if (isOver) return;
-      isOver = true;
-      const title = input.value.trim();
-      try {
-        if (isKept && title && title !== info.title) this.#known.set(info.id, await this.#api.rename(info.id, title));
-      } catch (error) {
-        this.#notices.refuse(error);
-      } finally {
-        this.#draw();
-      }
-    };
-    input.addEventListener("blur", () => void finish(true));
-    input.addEventListener("keydown", (event) => {
-      if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
-      event.stopPropagation();
-      void finish(event.key === "Enter");
-    });
-    item.replaceChildren(input);
-    input.select();
-  }
-
-  /** @param {string} id @param {"markdown" | "json"} format */
-  #export(id, format) {
-    const link = element("a", { attributes: { href: this.#api.exportAddress(id, format), download: "" } });
-    link.click();
-  }
-
-  /** @param {{id: string, title: string}} info */
-  async #delete({ id, title }) {
-    if (!(await confirmed({ t: "delete_question", text: title || i18n.t("untitled"), yes: "delete" }))) return;
-    try {
-      await this.#api.delete(id);
-      this.changed({ conversation: id, deleted: true });
-      this.#onDeleted(id);
-    } catch (error) {
-      this.#notices.refuse(error);
-    }
   }
 }
 

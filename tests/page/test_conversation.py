@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.page.conftest import Come
 from tests.page.visitor import Visitor
+from tests.processes import ServerProcess
 
 SLOW = "a slow answer please"
 
@@ -182,6 +186,38 @@ def test_a_question_asked_while_offline_is_sent_once_it_is_back(come: Come) -> N
     expect(visitor.questions).to_have_count(1)
     visitor.page.reload()
     expect(visitor.questions).to_have_count(1)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that may be killed, with little to spend."""
+    server = ServerProcess(tmp_path / "data", INITIAL_TOKENS="150").start()
+    yield server
+    server.stop()
+
+
+def test_a_restart_of_the_server_is_explained_and_costs_no_text(come: Come, mortal: ServerProcess) -> None:
+    """The page comes back by itself, keeps what was saved of the answer, says why it broke off, offers to go on."""
+    visitor = come(address=mortal.address).arrive()
+    visitor.say("a slow answer")
+    expect(visitor.answers.last).to_contain_text("this server")
+    mortal.kill()
+    mortal.start()
+    expect(visitor.answers.last).to_have_attribute("aria-busy", "false", timeout=30_000)
+    expect(visitor.answers.last.locator(".fault")).to_contain_text("The server was restarted during this answer.")
+    expect(visitor.answers.last.locator(".markdown")).to_contain_text("I am the demo")
+    expect(visitor.page.get_by_role("button", name="Try again")).to_be_visible()
+    assert visitor.page.locator(".notice").count() == 0
+
+
+def test_an_empty_purse_is_said_in_words(come: Come, mortal: ServerProcess) -> None:
+    """An answer that can no longer be paid is cut with the reason; the next is refused with what to do."""
+    visitor = come(address=mortal.address).arrive()
+    visitor.ask("a long answer")
+    expect(visitor.answers.last.locator(".fault")).to_contain_text("Your tokens are used up.")
+    visitor.ask("one more")
+    expect(visitor.answers.last.locator(".fault")).to_contain_text("Ask the administrator")
+    expect(visitor.questions.last).to_contain_text("one more")
 
 
 def test_the_list_is_searched_renamed_and_reached_by_address(visitor: Visitor) -> None:

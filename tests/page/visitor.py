@@ -42,7 +42,7 @@ class Visitor:
 
     @property
     def box(self) -> Locator:
-        return self.page.get_by_role("textbox", name="Your message")
+        return self.page.locator("#write")
 
     @property
     def questions(self) -> Locator:
