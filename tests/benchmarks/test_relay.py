@@ -10,7 +10,7 @@ from benchmarks.processes import ROOT
 
 def test_a_small_run_measures_this_server() -> None:
     """A vendor, the server and a load come up, every answer arrives whole, and a figure is printed."""
-    command = "relay --peers parley --streams 3 --rounds 1 --seconds 1 --window-ms 0".split()
+    command = ["relay", "--peers", "parley", "--streams", "3", "--rounds", "1", "--seconds", "1", "--window-ms", "0"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *command], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
