@@ -34,6 +34,7 @@ class Fault:
         gzip: Say that the body is compressed.
         usage: `none`, `negative`, `huge`, `text`, `zero`, `all`, `twice`.
         null_choices: The usage frame has `choices: null`.
+        cumulative: Every piece repeats all that came before it.
         twice: The final frame comes twice, text follows it.
         bad_utf8: A byte in the middle is no UTF-8.
         bad_json_after: A frame is cut within its JSON.
@@ -68,6 +69,7 @@ class Fault:
     gzip: bool = False
     usage: str = ""
     null_choices: bool = False
+    cumulative: bool = False
     twice: bool = False
     bad_utf8: bool = False
     bad_json_after: int | None = None
@@ -81,19 +83,16 @@ class Fault:
     rate: float = 0.0
 
 
-NO_FAULT = Fault()
-
-
-def read_directive(text: str) -> Fault:
-    """The fault a prompt asks for.
+def read_directive(text: str, kind: type[Fault] = Fault) -> Fault:
+    """The fault a prompt asks for, of the kind its vendor knows.
 
     Raises:
         ValueError: The directive has a word that means nothing.
     """
     match = _DIRECTIVE.search(text)
     if match is None:
-        return NO_FAULT
-    known = {field.name: field for field in fields(Fault)}
+        return kind()
+    known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {}
     for word in match.group(1).split():
         name, equals, value = word.partition("=")
@@ -101,7 +100,7 @@ def read_directive(text: str) -> Fault:
         if field is None:
             raise ValueError(f"unknown fault {name!r}")
         values[field.name] = _value(str(field.type), value) if equals else True
-    return Fault(**values)
+    return kind(**values)
 
 
 def without_directive(text: str) -> str:

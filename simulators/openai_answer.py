@@ -84,7 +84,7 @@ class Answer:
             headers["Connection"] = "close"
         exchange.head("200 OK", headers, is_chunked=not fault.unchunked)
         for frame in self._frames():
-            if isinstance(frame, _Break):
+            if isinstance(frame, Break):
                 frame.happen(exchange)
                 return
             if isinstance(frame, float):
@@ -99,8 +99,13 @@ class Answer:
         texts, thoughts = list(self._texts()), "".join(self._thoughts())
         text = "".join(texts)
         self._call.sold += len(texts) + len(list(self._thoughts()))
+        blank = b"\n\n" if self._dialect.name == "deepseek" else b""
+        body = orjson.dumps(self._whole_body(text, thoughts))
+        exchange.whole("200 OK", blank + body, {"Content-Type": "application/json"})
+
+    def _whole_body(self, text: str, thoughts: str) -> dict[str, Any]:
         message = {"role": "assistant", "content": text} | ({"reasoning_content": thoughts} if thoughts else {})
-        body = {
+        return {
             "id": self._id,
             "object": "chat.completion",
             "created": 1_700_000_000,
@@ -108,10 +113,8 @@ class Answer:
             "choices": [{"index": 0, "message": message, "finish_reason": self._reason()}],
             "usage": self._usage(),
         }
-        blank = b"\n\n" if self._dialect.name == "deepseek" else b""
-        exchange.whole("200 OK", blank + orjson.dumps(body), {"Content-Type": "application/json"})
 
-    def _frames(self) -> Iterator[bytes | float | _Break]:
+    def _frames(self) -> Iterator[bytes | float | Break]:
         """The stream's bytes, its waits and its ends."""
         fault = self._fault
         if fault.bom:
@@ -140,7 +143,7 @@ class Answer:
         yield from self._broken_at(fault.pieces)
         yield from self._last_frames()
 
-    def _last_frames(self) -> Iterator[bytes | float]:
+    def _last_frames(self) -> Iterator[bytes | float | Break]:
         fault = self._fault
         final = self._frame({}, self._reason(), is_last=True)
         yield final
@@ -156,25 +159,25 @@ class Answer:
         if fault.linger:
             yield FOR_EVER_S
 
-    def _broken_at(self, number: int) -> Iterator[bytes | float | _Break]:
+    def _broken_at(self, number: int) -> Iterator[bytes | float | Break]:
         """What the script breaks before the piece of that number."""
         fault = self._fault
         if fault.silent_after == number:
             yield FOR_EVER_S
         if fault.reset_after == number:
-            yield _Break("reset")
+            yield Break("reset")
         if fault.end_after == number:
-            yield _Break("finish")
+            yield Break("finish")
         if fault.cut_after == number:
-            yield _Break("cut")
+            yield Break("cut")
         if fault.error_after == number:
             yield from self._error_frames()
 
-    def _error_frames(self) -> Iterator[bytes | _Break]:
+    def _error_frames(self) -> Iterator[bytes | Break]:
         """How a vendor tells of a fault when 200 has been sent."""
         if self._dialect.name == "ollama":  # it does not: an empty chunk, no reason, no end mark
             yield self._frame({"content": ""})
-            yield _Break("finish")
+            yield Break("finish")
             return
         code: Any = self._fault.code or "server_error"
         error = {"message": f"The server had an error, key {KEY}", "type": "server_error", "param": None, "code": code}
@@ -183,7 +186,7 @@ class Answer:
         yield self._event({"error": error})
         if self._dialect.name == "vllm":
             yield self._event(b"[DONE]")
-        yield _Break("finish")
+        yield Break("finish")
 
     def _texts(self) -> Iterator[str]:
         """The answer's pieces; the same for the same request, and those after the prefix of a continued one."""
@@ -245,7 +248,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Break:
+class Break:
     """An end before the answer's end."""
 
     how: str

@@ -69,7 +69,7 @@ class AnswerReader:
                 raise self._fault(frame)
             return _NOTHING
         if usage := frame.get("usage"):
-            self._usage = _usage_of(usage)
+            self._usage = usage_of(usage)
         choices = frame.get("choices")
         if not choices or type(choices) is not list or self.reason is not None:
             return _NOTHING
@@ -153,7 +153,7 @@ class AnswerReader:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if self._is_repaired else text
 
 
-def _usage_of(raw: Any) -> Usage | None:
+def usage_of(raw: Any) -> Usage | None:
     """The vendor's count; None when it cannot be true."""
     if type(raw) is not dict:
         return None

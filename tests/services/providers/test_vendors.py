@@ -156,7 +156,7 @@ def test_a_broken_answer_is_finished_by_the_next_of_the_chain() -> None:
             DEEPSEEK_API_KEY=KEY,
             DEEPSEEK_BASE_URL=f"{simulator.url}/deepseek",
             DASHSCOPE_API_KEY=KEY,
-            DASHSCOPE_BASE_URL=f"{simulator.url}/dashscope/api/v1",
+            DASHSCOPE_BASE_URL=f"{simulator.url}/dashscope/compatible-mode/v1",
             MODEL_CHAINS="deepseek-chat=deepseek-chat>qwen-plus",
         )
         pieces = list(models.find("deepseek-chat").stream(ChatRequest("", HELLO), Clock()))
