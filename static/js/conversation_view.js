@@ -31,7 +31,7 @@ export class ConversationView {
    * @param {HTMLButtonElement} parts.toEnd
    * @param {Conversation} parts.conversation
    * @param {import("./markdown_view.js").Tools} parts.tools
-   * @param {() => string} parts.model The model picked for the next answer.
+   * @param {() => string | undefined} parts.model The model picked for the next answer.
    * @param {(text: string) => void} parts.onSuggestion
    */
   constructor(parts) {
@@ -97,9 +97,10 @@ export class ConversationView {
     const onShow = (/** @type {string} */ id) => conversation.show(id);
     if (message.role === "user") {
       const onEdit = (/** @type {Message} */ edited, /** @type {string} */ text) => {
-        if (conversation.running) return;
+        if (conversation.running) return false;
         void conversation.edit(edited, text, model());
         this.#scroll.pin();
+        return true;
       };
       return new QuestionView(message, { onEdit, onShow });
     }

@@ -41,7 +41,7 @@ export function confirmed({ t, text, yes }) {
     const dialog = openDialog({ t, className: "small" }, [
       element("p", { text, className: "ellipsis" }),
       element("footer", {}, [
-        button({ t: "cancel", className: "plain", onClick: () => choose(false) }),
+        button({ t: "cancel", className: "plain", attributes: { autofocus: "" }, onClick: () => choose(false) }),
         button({ t: yes, className: "danger", onClick: () => choose(true) }),
       ]),
     ]);

@@ -20,7 +20,8 @@ export class QuestionView {
 
   /**
    * @param {Message} message
-   * @param {{onEdit: (message: Message, text: string) => void, onShow: (id: string) => void}} acts
+   * @param {{onEdit: (message: Message, text: string) => boolean, onShow: (id: string) => void}} acts `onEdit`: false when it
+   *   cannot be done now, and the words stay where they are.
    */
   constructor(message, { onEdit, onShow }) {
     this.#message = message;
@@ -63,8 +64,7 @@ export class QuestionView {
     };
     const send = () => {
       const text = area.value.trim();
-      finish();
-      if (text && text !== this.#message.text) this.#onEdit(this.#message, text);
+      if (!text || text === this.#message.text || this.#onEdit(this.#message, text)) finish();
     };
     const form = element("form", { className: "edit" }, [
       area,

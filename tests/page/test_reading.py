@@ -168,3 +168,12 @@ def test_code_is_copied_as_it_was_written(come: Come) -> None:
     code: Any = visitor.page.evaluate("() => navigator.clipboard.readText()")
     assert re.match(r"def fibonacci\(count: int\).*\n {4}\"\"\"", code)
     assert code.endswith("34]")
+
+
+def test_missing_libraries_are_explained_in_the_page(come: Come) -> None:
+    visitor = come()
+    visitor.page.route(re.compile("/static/vendor/"), lambda route: route.fulfill(status=404))
+    visitor.page.goto(visitor.address)
+    expect(visitor.page.get_by_text("./run setup").first).to_be_visible()
+    expect(visitor.page.locator("#app")).to_have_count(0)
+    visitor.complaints.clear()  # the browser's own word about the files that are missing
