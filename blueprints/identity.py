@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import flask
 from flask import request
 
+from blueprints.cors import OriginRule
 from services.accounts.doorkeeper import Doorkeeper
 from services.accounts.sessions import LIFE_S, SESSION_COOKIE
 from services.errors import Forbidden, Unauthenticated
 from services.identity import Identity
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-
-
-class OriginRule(Protocol):
-    """Which web pages may talk to this server with a visitor's cookies."""
-
-    def allows(self, origin: str | None, host_header: str | None) -> bool: ...
 
 
 class Callers:
@@ -40,7 +33,7 @@ class Callers:
             return
         origin = request.headers.get("Origin")
         if origin is not None:
-            allowed = self._origins.allows(origin, request.headers.get("Host"))
+            allowed = self._origins.trusts(origin, request.headers.get("Host"))
         else:
             allowed = request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
         if not allowed:

@@ -8,8 +8,9 @@ import flask
 
 from blueprints import access, accounts, conversations, health, openai, pages, turns
 from blueprints.contracts import routes as contracts
+from blueprints.cors import OriginRule, sharing
 from blueprints.headers import harden
-from blueprints.identity import Callers, OriginRule
+from blueprints.identity import Callers
 from blueprints.reading import MAX_BODY_BYTES
 from blueprints.replies import error_to_wire, reads_chinese, refusal, reply
 from blueprints.streaming import Streams
@@ -27,6 +28,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> None:
     app.before_request(access.begin)
     app.before_request(callers.check_origin)
     app.after_request(harden)
+    app.after_request(sharing(origins))
     app.after_request(access.noting(services.metrics))
 
     def refuse(error: Exception) -> flask.Response:

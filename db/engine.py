@@ -45,6 +45,7 @@ def _mysql(address: URL, pool_size: int) -> Engine:
     return create_engine(
         address.update_query_dict({"charset": "utf8mb4"}),
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # bound values are what users wrote
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
@@ -66,6 +67,7 @@ def _sqlite(address: URL) -> Engine:
         raise ValueError("SQLite needs a file: sqlite:///folder/name.sqlite3.")
     engine = create_engine(
         address,
+        hide_parameters=True,
         pool_size=_SQLITE_CONNECTIONS,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,

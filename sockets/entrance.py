@@ -8,29 +8,30 @@ from typing import Any
 
 from services.accounts.doorkeeper import Doorkeeper
 from services.accounts.sessions import SESSION_COOKIE
-from services.errors import Forbidden, InvalidRequest
+from services.errors import InvalidRequest
 from services.identity import Identity
 
 
 class SocketEntrance:
-    """Reads the handshake. A cookie counts only with an allowed `Origin`: other sites' pages send it, too."""
+    """Reads the handshake. A cookie counts only from a trusted `Origin`: other sites' pages send it, too."""
 
-    def __init__(self, doorkeeper: Doorkeeper, origin_allowed: Callable[[str | None, str], bool]) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, origin_trusted: Callable[[str | None, str], bool]) -> None:
         self._doorkeeper = doorkeeper
-        self._origin_allowed = origin_allowed
+        self._origin_trusted = origin_trusted
 
     def identify(self, environ: dict[str, Any], auth: object) -> tuple[Identity, str | None]:
         token = _token(auth) or _bearer(environ)
         if token:
             return self._doorkeeper.by_token(token), None
-        cookie = _cookie(environ)
-        if cookie is not None:
-            origin = environ.get("HTTP_ORIGIN")
-            if origin is not None and not self._origin_allowed(origin, environ.get("HTTP_HOST", "")):
-                raise Forbidden("This web page may not connect here; see ALLOWED_ORIGINS.")
-            if (identity := self._doorkeeper.by_session(cookie)) is not None:
-                return identity, None
+        if (identity := self._by_cookie(environ)) is not None:
+            return identity, None
         return self._doorkeeper.new_guest(environ.get("REMOTE_ADDR", ""))
+
+    def _by_cookie(self, environ: dict[str, Any]) -> Identity | None:
+        cookie = _cookie(environ)
+        if cookie is None or not self._origin_trusted(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST", "")):
+            return None
+        return self._doorkeeper.by_session(cookie)
 
 
 def _token(auth: object) -> str | None:

@@ -48,7 +48,7 @@ class Gateway:
         self._pacer = Pacer()
         self.delivery = Delivery(self.socketio.server, self._pacer, services.metrics)
         text = TextNamespace(
-            entrance=SocketEntrance(services.doorkeeper, self.origins.allows),
+            entrance=SocketEntrance(services.doorkeeper, self.origins.trusts),
             delivery=self.delivery,
             turns=services.turns,
             text_turns=services.text_turns,

@@ -160,7 +160,9 @@ class Engine(engineio.Server):
             ("Vary", "Origin"),
         ]
         if origin:
-            headers += [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true")]
+            headers += [("Access-Control-Allow-Origin", origin)]
+            if self.origins.trusts(origin, environ.get("HTTP_HOST")):
+                headers += [("Access-Control-Allow-Credentials", "true")]
         if environ["REQUEST_METHOD"] == "OPTIONS":
             headers += [
                 ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),

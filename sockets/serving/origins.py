@@ -15,10 +15,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin_allowed(
     origin: str | None, host_header: str | None, allowed: Iterable[str], bound_host: str, bound_port: int
 ) -> bool:
-    """Whether a request with this `Origin` may be served. Pure.
+    """Whether a page of this `Origin` may use its visitors' cookies here. Pure.
 
     Apps send no `Origin` and are always let in: the rule protects visitors of web pages, whose browsers do send it.
-    With `allowed` given, it alone decides; `*` in it means nothing, on purpose. Otherwise the page must come from
+    With `allowed` given, it alone decides; `*` in it counts for nothing here. Otherwise the page must come from
     the address this server was bound to: the loopback names for a loopback address; for any other one the `Host` it
     was asked under, provided that is the bound name or, where every address was bound, a bare IP address. A foreign
     name in `Host` never counts, or a page could point its own name at this machine and be let in (DNS rebinding).
@@ -28,7 +28,7 @@ def origin_allowed(
     asked = _normal(origin)
     if asked is None:
         return False
-    configured = {_normal(entry) for entry in allowed}
+    configured = {_normal(entry) for entry in allowed if entry != "*"}
     if configured:
         return asked in configured
     if asked in {_normal(f"http://{name}:{bound_port}") for name in _LOOPBACK} and (
@@ -44,13 +44,21 @@ def origin_allowed(
 
 @dataclass(slots=True)
 class OriginPolicy:
-    """`origin_allowed` with this server's settings; the worker fills in the port it was given when that was 0."""
+    """`origin_allowed` with this server's settings; the worker fills in the port it was given when that was 0.
+
+    `*` among `allowed` lets every page connect with a token of its own; cookies still count from trusted ones only.
+    """
 
     allowed: tuple[str, ...]
     host: str
     port: int
 
     def allows(self, origin: str | None, host_header: str | None) -> bool:
+        """Whether a page of this origin may connect at all."""
+        return "*" in self.allowed or self.trusts(origin, host_header)
+
+    def trusts(self, origin: str | None, host_header: str | None) -> bool:
+        """Whether its visitors' cookies count."""
         return origin_allowed(origin, host_header, self.allowed, self.host, self.port)
 
 
