@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
 IMPORT_THE_SERVER = {"tests/test_server.py"}  # run.py starts it as a process
 
 EDGE_PACKAGES = {"flask", "flask_socketio", "socketio", "engineio", "werkzeug", "geventwebsocket"}
-VENDOR_SDKS = {"dashscope", "openai", "volcenginesdkarkruntime"}  # slow to import, and wasteful: vendors are spoken to by our own code
+# Slow to import, and wasteful: vendors are spoken to by our own code.
+VENDOR_SDKS = {"dashscope", "openai", "volcenginesdkarkruntime"}
 BANNED: dict[str, set[str]] = {
     # importer: packages of others it may not know
     "services": EDGE_PACKAGES | VENDOR_SDKS,
