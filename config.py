@@ -118,7 +118,9 @@ class ServerSettings:
         secret=True,
     )
     allowed_origins: tuple[str, ...] = setting(
-        (), "Web origins that may connect, separated by commas; empty means the address served.", env="ALLOWED_ORIGINS"
+        (),
+        "Web origins that may connect, separated by commas; empty means the address served, * any page with a token.",
+        env="ALLOWED_ORIGINS",
     )
     data_dir: Path = setting(Path("data"), "Folder of the database and everything else that is kept.", env="DATA_DIR")
     log_level: str = setting(

@@ -5,6 +5,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc
 import sys
 
 sys.modules["aiohttp"] = None  # type: ignore[assignment]  # wanted by a client of python-engineio's that is not used:
@@ -84,6 +85,10 @@ def serve(env: Mapping[str, str]) -> int:
     settings = config.load(env)
     configure_logging(settings.server)
     application = create_app(settings, env)
+    # What was built stays: the collector need not walk it again, some 90 ms each time with the hub standing still.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
     try:
         worker = application.worker()
         worker.start()

@@ -32,7 +32,11 @@ class Encoder:
         cached = log.cache
         if cached is not None and cached[0] == offset and cached[1] == log.offset and cached[2] is self:
             return cached[3]  # type: ignore[no-any-return]
-        frames = [(self._span(log, span), span.last) for span in log.read(offset)]
+        if offset == log.offset - 1 and (newest := log.newest()) is not None:  # live, by far the most frequent
+            kind, text = newest
+            frames = [(self._piece(log, log.offset, 1, kind, text), log.offset)]
+        else:
+            frames = [(self._span(log, span), span.last) for span in log.read(offset)]
         if len(frames) == 1:
             log.cache = (offset, log.offset, self, frames)
         return frames
@@ -42,7 +46,10 @@ class Encoder:
 
     def _span(self, log: TurnLog, span: Span) -> Frame:
         if span.event is None:
-            text = orjson.dumps(span.text)
-            turn, kind = log.turn_id.encode(), span.kind.encode()
-            return Frame(self._delta % (turn, log.epoch, span.offset, span.count, kind, text))
+            return self._piece(log, span.offset, span.count, span.kind, span.text)
         return self.event(*span_to_wire(log.turn_id, log.epoch, span))
+
+    def _piece(self, log: TurnLog, offset: int, count: int, kind: str, text: str) -> Frame:
+        return Frame(
+            self._delta % (log.turn_id.encode(), log.epoch, offset, count, kind.encode(), orjson.dumps(text))
+        )

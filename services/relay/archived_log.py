@@ -40,6 +40,9 @@ class ArchivedLog:
     def read(self, after: int, max_chars: int = 16_384) -> list[Span]:
         return [Span(self.offset, 1, "end", event=self.ended)] if after < self.offset else []
 
+    def newest(self) -> tuple[str, str] | None:
+        return None
+
     def answer(self) -> str:
         return self._text
 

@@ -110,6 +110,9 @@ class TurnLog(Protocol):
     def read(self, after: int, max_chars: int = 16_384) -> list[Span]:
         """What follows offset `after` in this epoch, about `max_chars` of text at most; empty when nothing does."""
 
+    def newest(self) -> tuple[str, str] | None:
+        """Kind and text of the newest entry when it is a delta: what a reader one entry behind needs, at no cost."""
+
     def answer(self) -> str:
         """The answer's text so far."""
 

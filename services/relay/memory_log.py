@@ -164,6 +164,10 @@ class MemoryLog:
             index += 1
         return spans
 
+    def newest(self) -> tuple[str, str] | None:
+        block = self._blocks[-1]
+        return (block.kind, block.pieces[-1]) if block.pieces else None
+
     def answer(self) -> str:
         return "".join(block.joined() for block in self._blocks if block.kind in _ANSWER_KINDS)
 

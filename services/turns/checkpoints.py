@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import gevent
-from sqlalchemy import delete, insert
+from sqlalchemy import Table, delete, insert
 
 from db.errors import DatabaseBusy
 from db.models import TurnCheckpoint
@@ -16,6 +16,10 @@ from services.events import TranscriptFinal
 from services.relay.log import Position, TurnLog
 
 logger = logging.getLogger(__name__)
+
+
+_INSERT = insert(cast(Table, TurnCheckpoint.__table__))
+"""Of the table and not the class: rows go to the driver as they are, for a third of the time."""
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class Checkpoints:
         with self._uow() as session:
             if void:
                 session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id.in_(void)))
-            session.execute(insert(TurnCheckpoint), rows)
+            session.execute(_INSERT, rows)
         for saved, position in reached:
             saved.position = position
 
