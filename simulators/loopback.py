@@ -99,6 +99,21 @@ class Exchange:
             self._connection.gone(self.call)
             raise HungUp from None
 
+    def receive(self) -> bytes:
+        """What the client sent after its request, once something has come.
+
+        Raises:
+            HungUp: The client has closed.
+        """
+        connection = self._connection
+        while not connection.ahead:
+            if self.call.hung_up.is_set():
+                raise HungUp
+            connection.came.clear()
+            connection.came.wait()
+        data, connection.ahead = connection.ahead, b""
+        return data
+
     def pause(self, seconds: float) -> None:
         """Wait; ends early with `HungUp` when the client closes."""
         if self.call.hung_up.wait(seconds):
@@ -119,21 +134,22 @@ class _Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
-        self._buffer = b""
+        self.ahead = b""  # read, but not yet taken
+        self.came = Event()
 
     def request(self) -> Request | None:
         """The next request; None when the client is done."""
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _MAX_HEAD_BYTES or not self._more():
+        while (end := self.ahead.find(b"\r\n\r\n")) < 0:
+            if len(self.ahead) > _MAX_HEAD_BYTES or not self._more():
                 return None
-        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
-        self._buffer = self._buffer[end + 4 :]
+        first, *lines = self.ahead[:end].decode("latin-1").split("\r\n")
+        self.ahead = self.ahead[end + 4 :]
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         length = int(headers.get("content-length", "0"))
-        while len(self._buffer) < length:
+        while len(self.ahead) < length:
             if not self._more():
                 return None
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        body, self.ahead = self.ahead[:length], self.ahead[length:]
         method, path, _ = first.split(" ", 2)
         return Request(method, path, headers, body)
 
@@ -147,13 +163,15 @@ class _Connection:
         if not call.ended.is_set() and not call.hung_up.is_set():
             call.hung_up_at = time.monotonic()
             call.hung_up.set()
+        self.came.set()
 
     def _more(self) -> bool:
         try:
             data = self.socket.recv(65_536)
         except OSError:
             return False
-        self._buffer += data
+        self.ahead += data
+        self.came.set()
         return bool(data)
 
 
