@@ -17,7 +17,7 @@ from simulators.openai import KEY, OpenAISimulator
 def main() -> None:
     """Serve until interrupted; print what to put into `.env`."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9100
-    with OpenAISimulator(port=port) as simulator, DashScopeSimulator(port=port + 1) as dashscope:
+    with OpenAISimulator(port=port) as simulator, DashScopeSimulator(port=port and port + 1) as dashscope:
         url = simulator.url
         print(
             "Simulated vendors are listening. Put these lines into .env:\n\n"
