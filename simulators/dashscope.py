@@ -22,7 +22,10 @@ WORKSPACE = "llm-simulated"
 _ROOT = "/api/v1"
 _TEXT = "/services/aigc/text-generation/generation"
 _SEEING = "/services/aigc/multimodal-generation/generation"
-_MODELS = {_TEXT: (*DIALECTS["dashscope"].models, "qwq-plus"), _SEEING: ("qwen-vl-plus", "qwen-vl-max")}
+_MODELS = {
+    _TEXT: ("qwen-plus", "qwen-max", "qwen-turbo", "qwen-flash", "qwq-plus"),
+    _SEEING: ("qwen-vl-plus", "qwen-vl-max"),
+}
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM")
 _MAX_PICTURE_LETTERS = 10 * 1_048_576
 _CODES = {

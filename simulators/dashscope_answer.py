@@ -36,7 +36,12 @@ class DashScopeAnswer(Answer):
         """The answer as far as it was sent."""
         return self._told
 
+    def _frames(self) -> Iterator[bytes | float | Break]:
+        return (frame for frame in super()._frames() if frame != b"")
+
     def _frame(self, delta: dict[str, Any], reason: str | None = None, *, is_last: bool = False) -> bytes:
+        if "role" in delta:
+            return b""  # no frame without a text begins the stream
         text = delta.get("content") or delta.get("refusal") or ""
         thought = delta.get("reasoning_content") or ""
         self._told += text

@@ -244,11 +244,16 @@ _STATUSES = {
 
 
 def explain(code: str, message: str = "", status: int = 0) -> Row:
-    """The row of an error: by words of its message, its code, its code's parts, its status."""
+    """The row of an error: by words of its message, its code, its code's parts, its status.
+
+    `status` is 0 where none is known.
+    """
     message = message.lower()
     for words, row in _WORDS:
         if words in message:
             return row
+    if status in (413, 415):  # comes with codes that say less
+        return _STATUSES[status]
     parts = code.split(".")
     names = (code, parts[-1], *(".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)))
     for name in names:
