@@ -10,6 +10,7 @@ import sys
 
 from gevent.event import Event
 
+from simulators.ark import ENDPOINT, ArkSimulator
 from simulators.dashscope import APP_ID, DashScopeSimulator
 from simulators.openai import KEY, OpenAISimulator
 
@@ -17,13 +18,18 @@ from simulators.openai import KEY, OpenAISimulator
 def main() -> None:
     """Serve until interrupted; print what to put into `.env`."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9100
-    with OpenAISimulator(port=port) as simulator, DashScopeSimulator(port=port and port + 1) as dashscope:
+    with (
+        OpenAISimulator(port=port) as simulator,
+        DashScopeSimulator(port=port and port + 1) as dashscope,
+        ArkSimulator(port=port and port + 2) as ark,
+    ):
         url = simulator.url
         print(
             "Simulated vendors are listening. Put these lines into .env:\n\n"
             f"OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL={url}/openai/v1\n"
             f"DEEPSEEK_API_KEY={KEY}\nDEEPSEEK_BASE_URL={url}/deepseek\n"
             f"DASHSCOPE_API_KEY={KEY}\nDASHSCOPE_BASE_URL={dashscope.base_url}\nAPP_ID={APP_ID}\n"
+            f"ARK_API_KEY={KEY}\nARK_BASE_URL={ark.base_url}\nARK_ENDPOINT=doubao-1-5-pro-32k={ENDPOINT}\n"
             f"OLLAMA_BASE_URL={url}/ollama\nVLLM_BASE_URL={url}/vllm/v1\n\n"
             "A prompt can ask for a fault, as in: hello [[fault reset-after=3]] (see simulators/faults.py).",
             flush=True,

@@ -234,7 +234,26 @@ def test_a_context_that_refuses_the_turn_gives_way_to_the_plain_call(talk: Conve
     assert talk.asked() == [IN_CONTEXT, PLAIN]
 
 
+def test_a_context_that_is_lost_again_is_made_once_only(talk: Conversations) -> None:
+    """A vendor that keeps none is asked plainly."""
+    history = talk.going_on("one", "two")
+    talk.vendor.play(*[Fault(status=404, code="NotFound.context")] * 2)
+    assert talk.ask(history, RECALL)[-1].text == "one; two; "
+    assert talk.asked() == [IN_CONTEXT, MADE, IN_CONTEXT, PLAIN]
+
+
 # Interrupted
+
+
+def test_nothing_is_asked_again_once_text_has_come(talk: Conversations) -> None:
+    """A refusal inside the stream ends the turn; it is no reason to begin anew behind the text."""
+    history = talk.going_on("one", "two")
+    talk.vendor.play(Fault(error_after=3, code="InvalidParameter"))
+    shown: list[Any] = []
+    with pytest.raises(VendorError):
+        shown.extend(talk.stream(history, "three"))
+    assert "".join(piece.text for piece in shown) == "".join(answer_to("three")[:3])
+    assert talk.asked() == [IN_CONTEXT]
 
 
 @pytest.mark.parametrize("count", [1, 5])
