@@ -6,9 +6,10 @@ import flask
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types dompurify"
 )
-"""Of the page. `connect-src 'self'` covers its own WebSocket."""
+"""Of the page. `connect-src 'self'` covers its own WebSocket; the sanitiser alone may make HTML."""
 DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Of everything that is not the page: should a browser ever show it as one, it can do nothing."""
 
