@@ -29,12 +29,13 @@ class DashScopeAnswer(Answer):
         self._is_cumulative = fault.cumulative or not parameters.get("incremental_output")
         self._thinks = thinks
         self._number = 0
-        self._told = self._thought = ""
+        self._told: list[str] = []
+        self._thought: list[str] = []
 
     @property
     def told(self) -> str:
         """The answer as far as it was sent."""
-        return self._told
+        return "".join(self._told)
 
     def _frames(self) -> Iterator[bytes | float | Break]:
         return (frame for frame in super()._frames() if frame != b"")
@@ -44,10 +45,10 @@ class DashScopeAnswer(Answer):
             return b""  # no frame without a text begins the stream
         text = delta.get("content") or delta.get("refusal") or ""
         thought = delta.get("reasoning_content") or ""
-        self._told += text
-        self._thought += thought
+        self._told.append(text)
+        self._thought.append(thought)
         if self._is_cumulative:
-            text, thought = self._told, self._thought
+            text, thought = self.told, "".join(self._thought)
         return self._event(self._result(text, thought, reason or "null"))
 
     def _last_frames(self) -> Iterator[bytes | float | Break]:
@@ -92,7 +93,7 @@ class DashScopeAnswer(Answer):
         return b"".join(line + self._newline for line in lines)
 
     def _whole_body(self, text: str, thought: str) -> dict[str, Any]:
-        self._told = text
+        self._told.append(text)
         return self._result(text, thought, self._reason())
 
     def _result(self, text: str, thought: str, reason: str) -> dict[str, Any]:
