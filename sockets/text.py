@@ -12,11 +12,12 @@ from services.turns.text import TextTurns
 from services.turns.turns import Turns
 from services.turns.welcome import Welcomes
 from sockets.delivery import Delivery
-from sockets.events import AttachTurn, DetachTurn, RegenerateTurn, StartTurn, StopTurn, Sync
-from sockets.namespace import Ack, BaseNamespace, Entrance, answers
+from sockets.events import RegenerateTurn, StartTurn
+from sockets.following import FollowingNamespace
+from sockets.namespace import Ack, Entrance, answers
 
 
-class TextNamespace(BaseNamespace):
+class TextNamespace(FollowingNamespace):
     """Translates events to `TextTurns`; has no logic of its own."""
 
     def __init__(
@@ -30,8 +31,7 @@ class TextNamespace(BaseNamespace):
         welcomes: Welcomes,
         count_error: Callable[[str], None],
     ) -> None:
-        super().__init__("/text", entrance=entrance, delivery=delivery, count_error=count_error)
-        self._turns = turns
+        super().__init__("/text", entrance=entrance, delivery=delivery, turns=turns, count_error=count_error)
         self._text_turns = text_turns
         self._catalogue = catalogue
         self._welcomes = welcomes
@@ -48,44 +48,7 @@ class TextNamespace(BaseNamespace):
     def on_turn_regenerate(self, sid: str, event: RegenerateTurn) -> Ack:
         return self._started(sid, self._text_turns.again(self.identity(sid), event.request), event.window_s)
 
-    @answers(AttachTurn)
-    def on_turn_attach(self, sid: str, event: AttachTurn) -> Ack:
-        following = self._turns.attach(self.identity(sid), event.turn, event.position)
-        self._follow(sid, following, event.window_s)
-        return {
-            "turn": event.turn,
-            "status": following.status,
-            "epoch": following.log.epoch,
-            "offset": following.log.offset,
-            "from": following.kept,
-            **following.text_to_wire(),
-        }
-
-    @answers(StopTurn)
-    def on_turn_stop(self, sid: str, event: StopTurn) -> Ack:
-        ended = self._turns.stop(self.identity(sid), turn_id=event.turn, client_id=event.client_id)
-        return {"turn": ended.turn, "status": ended.status, "offset": ended.offset, "length": ended.length}
-
-    @answers(DetachTurn)
-    def on_turn_detach(self, sid: str, event: DetachTurn) -> Ack:
-        self.delivery.detach(self.namespace, sid, event.turn)
-        return {}
-
-    @answers(Sync)
-    def on_sync(self, sid: str, event: Sync) -> Ack:
-        return {"running": [running.to_wire() for running in self._turns.running(self.identity(sid))]}
-
     def _started(self, sid: str, following: Following, window_s: float) -> Ack:
-        """The caller follows from the beginning: `offset` is where its entries start, 0 unless the log has gone."""
-        self._follow(sid, following, window_s)
-        return {
-            "turn": following.log.turn_id,
-            "conversation": following.conversation,
-            "message": following.message,
-            "epoch": following.log.epoch,
-            "offset": following.kept,
-            **following.text_to_wire(),
-        }
-
-    def _follow(self, sid: str, following: Following, window_s: float) -> None:
-        self.delivery.follow(self.namespace, sid, following.log, following.start, window_s=window_s)
+        """The caller follows from the beginning."""
+        self.follow(sid, following, window_s)
+        return {**self.place(following), "conversation": following.conversation, "message": following.message}
