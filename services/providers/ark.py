@@ -10,7 +10,8 @@ import config
 from services.clock import Clock, SystemClock
 from services.providers.ark_contexts import ContextMemory
 from services.providers.ark_faults import ArkFaults
-from services.providers.ark_turns import ArkReader, ArkTurns
+from services.providers.ark_reader import ArkReader
+from services.providers.ark_turns import ArkTurns
 from services.providers.base import CONTEXT_TOKENS, OUTPUT_TOKENS, ChatRequest, ModelCard, ProviderSpec
 from services.providers.openai_compatible import Answer, OpenAICompatible
 from services.wire.dial import DialSettings

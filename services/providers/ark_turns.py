@@ -13,9 +13,9 @@ import orjson
 from services.clock import Clock
 from services.errors import ContentBlocked, VendorOverloaded, VendorRefused
 from services.events import Stop, TextDelta
-from services.providers.answer_reader import AnswerReader
 from services.providers.ark_contexts import Context, ContextMemory, history_key
 from services.providers.ark_faults import ArkFaults, ContextBusy, ContextLost
+from services.providers.ark_reader import ArkReader
 from services.providers.base import ChatMessage, ChatRequest
 from services.providers.openai_compatible import MAX_ERROR_BYTES, Answer
 from services.wire.http_client import HttpClient
@@ -29,33 +29,6 @@ BUSY_TRIES, BUSY_WAIT_S = 3, 0.5
 UNABLE_S = 600.0  # after an endpoint refused to make a context it is not asked for another
 
 _ROLLING = {"type": "rolling_tokens", "rolling_tokens": True}  # the other kind forgets all but 4096 tokens
-
-
-class ArkReader(AnswerReader):
-    """Reads Ark's answers: an inspection that struck ends them as filtered, whatever reason is given."""
-
-    __slots__ = ("_is_plain", "_struck")
-
-    def __init__(self, faults: ArkFaults) -> None:
-        super().__init__(faults.of_frame)
-        self._struck = self._is_plain = False
-
-    @property
-    def is_exact(self) -> bool:
-        """The answer came to its end, and what we read is what the vendor has."""
-        return self.reason == "stop" and self._is_plain and self.is_done and not self._is_repaired
-
-    def read(self, payload: bytes) -> Any:
-        pieces = super().read(payload)
-        if b'"moderation_hit_type"' in payload and _strikes(payload):
-            self._struck = True
-        if self._struck and self.reason is not None:
-            self.reason = "content_filter"
-        return pieces
-
-    def _finish(self, finish: Any) -> None:
-        self._is_plain = finish == "stop"
-        super()._finish(finish)
 
 
 class Ask(Protocol):
@@ -211,14 +184,6 @@ class _Turn:
             self._memory.keep(history_key(self._request, (*self._request.messages, answer)), self.context)
         elif self.goes_on:
             self._memory.keep(self.history, None)
-
-
-def _strikes(payload: bytes) -> bool:
-    try:
-        choices = orjson.loads(payload).get("choices") or ()
-        return any(choice.get("moderation_hit_type") for choice in choices)
-    except (orjson.JSONDecodeError, AttributeError):
-        return False
 
 
 def _id_in(raw: bytes) -> str:

@@ -12,7 +12,7 @@ from services.errors import ContentBlocked, VendorError, VendorOverloaded, Vendo
 from services.events import ReasoningDelta, Stop, TextDelta
 from services.providers.ark import Ark, ArkSettings
 from services.providers.ark_faults import ROWS, ArkFaults, row_of
-from services.providers.ark_turns import ArkReader
+from services.providers.ark_reader import ArkReader
 from services.providers.base import ChatMessage, ChatRequest
 from simulators.ark import CLOSED, ENDPOINT, NOT_OPEN, THINKING, ArkSimulator
 from simulators.faults import Fault
