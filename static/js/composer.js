@@ -83,8 +83,9 @@ export class Composer {
 
   /** Unsent words stay with their conversation. @param {string | null} conversation */
   belongTo(conversation) {
+    const early = this.#draftKey ? "" : this.#area.value; // written while the page was still starting
     this.#draftKey = `parley.draft.${conversation ?? "new"}`;
-    this.#area.value = sessionStorage.getItem(this.#draftKey) ?? "";
+    this.#area.value = early || (sessionStorage.getItem(this.#draftKey) ?? "");
     this.#changed();
   }
 
