@@ -42,7 +42,7 @@ IMPORT_THE_SERVER = {"tests/test_server.py"}  # run.py starts it as a process
 
 EDGE_PACKAGES = {"flask", "flask_socketio", "socketio", "engineio", "werkzeug", "geventwebsocket"}
 # Slow to import, and wasteful: vendors are spoken to by our own code.
-VENDOR_SDKS = {"dashscope", "openai", "volcenginesdkarkruntime"}
+VENDOR_SDKS = {"dashscope", "openai", "sparkai", "volcenginesdkarkruntime"}
 BANNED: dict[str, set[str]] = {
     # importer: packages of others it may not know
     "services": EDGE_PACKAGES | VENDOR_SDKS,
