@@ -70,7 +70,8 @@ SCHEMAS: dict[str, Schema] = {
             "usage": obj({"prompt_tokens": COUNT, "completion_tokens": COUNT}),
             "charged": COUNT,
             "created_ms": TIME_MS,
-        }
+        },
+        {"reason": TEXT, "error": ref("Error")},
     ),
     "Turn": obj(
         {

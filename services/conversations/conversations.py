@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Conversation, Message, SearchEntry
+from db.models import Conversation, Message, SearchEntry, Turn
 from db.unit_of_work import UnitOfWork
 from services.cleaning import one_line
 from services.clock import Clock
@@ -95,15 +95,20 @@ class Conversations:
         """Oldest first, all branches."""
         limit = _checked_limit(limit)
         cursor = read_cursor(after, field="after")
-        statement = select(Message).where(Message.conversation_id == conversation_id, Message.user_id == user_id)
+        statement = (
+            select(Message, Turn.reason, Turn.error_code)
+            .outerjoin(Turn, Turn.id == Message.turn_id)
+            .where(Message.conversation_id == conversation_id, Message.user_id == user_id)
+        )
         if cursor is not None:
             statement = statement.where(newer_than(cursor))
         with self._uow.read() as session:
             self.owned(session, user_id, conversation_id)
-            rows = session.scalars(statement.order_by(Message.created_ms, Message.id).limit(limit + 1)).all()
-        last = rows[limit - 1] if len(rows) > limit else None
+            rows = session.execute(statement.order_by(Message.created_ms, Message.id).limit(limit + 1)).all()
+        last = rows[limit - 1][0] if len(rows) > limit else None
         return Page(
-            [MessageRecord.of(row) for row in rows[:limit]], str(Cursor(last.created_ms, last.id)) if last else None
+            [MessageRecord.of(row, reason=reason, error_code=code) for row, reason, code in rows[:limit]],
+            str(Cursor(last.created_ms, last.id)) if last else None,
         )
 
     # For turns: inside the caller's transaction.

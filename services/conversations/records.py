@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db.models import Conversation, Message
+from services.errors import by_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class ConversationRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One message; `status` is empty for a user's."""
+    """One message; `status` is empty for a user's. `reason` and `error_code` tell how an answer's turn ended."""
 
     id: str
     parent: str | None
@@ -54,9 +55,11 @@ class MessageRecord:
     completion_tokens: int
     charged: int
     created_ms: int
+    reason: str = ""
+    error_code: str = ""
 
     @classmethod
-    def of(cls, row: Message) -> MessageRecord:
+    def of(cls, row: Message, *, reason: str | None = None, error_code: str | None = None) -> MessageRecord:
         return cls(
             id=row.id,
             parent=row.parent_id,
@@ -70,9 +73,12 @@ class MessageRecord:
             completion_tokens=row.completion_tokens,
             charged=row.charged,
             created_ms=row.created_ms,
+            reason=reason or "",
+            error_code=error_code or "",
         )
 
     def to_wire(self) -> dict[str, Any]:
+        ending = {name: value for name, value in (("reason", self.reason), ("error", self._error())) if value}
         return {
             "id": self.id,
             "parent": self.parent,
@@ -85,4 +91,8 @@ class MessageRecord:
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
             "charged": self.charged,
             "created_ms": self.created_ms,
+            **ending,
         }
+
+    def _error(self) -> dict[str, Any] | None:
+        return by_code(self.error_code).to_wire() if self.error_code else None

@@ -93,6 +93,7 @@ def test_messages_are_the_whole_tree_oldest_first(talk: Talk) -> None:
     answer = messages[1]
     assert set(answer) == {
         "id", "parent", "role", "text", "reasoning", "model", "turn", "status", "usage", "charged", "created_ms",
+        "reason",
     }  # fmt: skip
     assert (answer["status"], answer["model"], answer["turn"]) == ("done", "scripted", first.log.turn_id)
 

@@ -235,7 +235,8 @@ def test_a_failure_midway_is_charged_for_what_was_shown(stage: Stage) -> None:
     assert (ended.status, ended.reason, ended.usage.estimated) == ("failed", "vendor", True)
     assert 0 < ended.charged == GRANT - stage.tokens()
     stored = stage.services.conversations.messages(stage.user.user_id, following.conversation).items[1]
-    assert (stored.text, stored.status) == ("partial", "failed")
+    assert (stored.text, stored.status, stored.reason) == ("partial", "failed", "vendor")
+    assert stored.to_wire()["error"]["code"] == "vendor_overloaded"
 
 
 def test_an_absurd_usage_never_takes_more_than_there_is(stage: Stage) -> None:
