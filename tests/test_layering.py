@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "services.telemetry": {"config", WORDBOOKS},
     "services.accounts": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.conversations": {"config", "db", WORDBOOKS, "services.telemetry"},
+    "services.pictures": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
     "db": {"config"},
     "simulators": set(),

@@ -3,6 +3,7 @@
 from db.models.conversation import Conversation
 from db.models.credential import BearerToken, BrowserSession, PasswordReset
 from db.models.message import Message
+from db.models.picture import Picture
 from db.models.quota import Account, LedgerEntry
 from db.models.search import SearchEntry
 from db.models.turn import Turn, TurnCheckpoint
@@ -16,6 +17,7 @@ __all__ = [
     "LedgerEntry",
     "Message",
     "PasswordReset",
+    "Picture",
     "SearchEntry",
     "Turn",
     "TurnCheckpoint",

@@ -23,6 +23,8 @@ class Message(Base):
     """`user` or `assistant`."""
     text: Mapped[LongText] = mapped_column(default="")
     reasoning: Mapped[LongText] = mapped_column(default="")
+    pictures: Mapped[str] = mapped_column(String(320), default="", server_default="")
+    """Ids of the pictures a question shows, with blanks between them."""
     model: Mapped[str] = mapped_column(String(128), default="")
     turn_id: Mapped[str | None] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(16), default="")

@@ -29,6 +29,8 @@ class Turn(Base):
     """Empty for a turn outside any conversation."""
     message_id: Mapped[Id]
     """The assistant message it fills; empty where there is none, and `text` and `result` hold what came of it."""
+    picture_id: Mapped[Id] = mapped_column(default="", server_default="")
+    """The picture a reading is of; empty for every other kind."""
     text: Mapped[LongText | None]
     result: Mapped[LongText | None]
     """JSON: the further fields of the ending."""
