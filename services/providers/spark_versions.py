@@ -15,7 +15,8 @@ class Version:
         domain: The model's name inside a request.
         also: Other names people have for it.
         http_path: Of the HTTP endpoint.
-        has_system: It takes system messages; of the others it is not said, so they are given as part of the question.
+        context_tokens: What the vendor takes as prompt; the answer comes on top, so there is room to spare.
+        has_system: It takes system messages, which the vendor says of Max, Ultra and later only.
         is_retired: Listed only where the owner names it.
     """
 

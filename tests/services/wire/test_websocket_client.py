@@ -258,6 +258,19 @@ def test_a_vendor_that_cannot_be_reached_is_told_by_its_kind(certificate: tuple[
         assert failing(f"wss://127.0.0.1:{port}/") is VendorRefused
 
 
+def test_a_wss_address_is_reached_through_the_proxy() -> None:
+    """By `CONNECT`, as HTTPS is."""
+    asked: list[bytes] = []
+
+    def refuse(sock: socket.socket) -> None:
+        asked.append(read_request(sock).split(b"\r\n")[0])
+        sock.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+    with serving(refuse) as port, pytest.raises(VendorRefused):
+        WebSocketClient(DialSettings(https_proxy=f"http://127.0.0.1:{port}")).open("wss://vendor.invalid/chat")
+    assert asked == [b"CONNECT vendor.invalid:443 HTTP/1.1"]
+
+
 def test_one_socket_brings_no_more_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless vendor is cut."""
     monkeypatch.setattr(websocket_client, "MAX_RECEIVED_BYTES", 500_000)
