@@ -101,18 +101,19 @@ class BaseNamespace(socketio.Namespace):
         try:
             identity, token = self._entrance.identify(environ, auth)
             payload = self.welcome(identity)
-        except Exception as error:  # noqa: BLE001 - the edge: every fault becomes an answer
+        except Exception as error:
             refused = refusal_of(error, f"connecting to {self.namespace}")
             self._count_error(refused.code)
             raise Refusal(refused.message, refused.to_wire()) from error
         if token is not None:
             payload["token"] = token
         self.identities[sid] = identity
-        self.server.enter_room(sid, user_room(identity.user_id), namespace=self.namespace)
         self._greetings[sid] = payload
 
     def after_connect(self, sid: str) -> None:
-        """The client knows that it is in: the first event may go."""
+        """The client knows that it is in: events may go. Notes of the user's other devices come from now on."""
+        if (identity := self.identities.get(sid)) is not None:
+            self.server.enter_room(sid, user_room(identity.user_id), namespace=self.namespace)
         if (payload := self._greetings.pop(sid, None)) is not None:
             self.delivery.send(self.namespace, sid, "welcome", payload)
 
