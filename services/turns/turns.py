@@ -85,6 +85,17 @@ class _Beginning:
         self.stop_asked = False
         self.result: AsyncResult[Following] = AsyncResult()
 
+    def wait(self) -> Following:
+        """What the start came to, or its error.
+
+        Raises:
+            ServerBusy: It takes longer than `WAIT_S`.
+        """
+        if not self.result.wait(WAIT_S) and not self.result.ready():
+            raise ServerBusy("The start of this turn takes too long; try again.", retry_after_s=5)
+        following: Following = self.result.get()
+        return following
+
 
 class Turns:
     """Runs turns and finds them again.
@@ -127,8 +138,7 @@ class Turns:
         """
         key = (identity.user_id, client_id)
         if (other := self._beginning.get(key)) is not None:
-            following: Following = other.result.get(timeout=WAIT_S)
-            return following
+            return other.wait()
         beginning = self._beginning[key] = _Beginning()
         try:
             following = self._known(identity, client_id) or self._begin(identity, client_id, begin, beginning)
@@ -262,8 +272,7 @@ class Turns:
     def _turn_of(self, identity: Identity, client_id: str) -> str:
         if (beginning := self._beginning.get((identity.user_id, client_id))) is not None:
             beginning.stop_asked = True
-            following: Following = beginning.result.get(timeout=WAIT_S)
-            return following.log.turn_id
+            return beginning.wait().log.turn_id
         with self._uow.read() as session:
             turn = known_turn(session, identity.user_id, client_id, self._clock.now_ms())
         if turn is None:
