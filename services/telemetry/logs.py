@@ -11,7 +11,7 @@ import orjson
 
 from config import ServerSettings
 
-FIELDS = ("turn", "user", "method", "path", "status", "duration_ms", "code")
+FIELDS = ("turn", "user", "method", "path", "status", "reason", "code", "entries", "charged", "duration_ms")
 """What a call may add with `extra={...}`: ids, sizes, durations, codes. Never text, never secrets."""
 
 _BOUND_VALUES = re.compile(r"\[parameters: .*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from services.turns.admission import Admission
 from services.turns.checkpoints import Checkpoints
 from services.turns.following import Following, follow
 from services.turns.records import archived, known_turn
+
+logger = logging.getLogger(__name__)
 
 WAIT_S = 60.0
 """How long an ending, or another's start, is waited for: longer than a settlement that waits for its database."""
@@ -156,8 +159,10 @@ class Turns:
         The caller has had it admitted; its place is given back at its end.
         """
         log = self._logs.open(launch.turn_id)
+        began = self._clock.monotonic()
 
         def ended() -> None:
+            _note_ending(launch, log, self._clock.monotonic() - began)
             del self._running[launch.turn_id]
             self._checkpoints.remove(launch.turn_id)
             self._logs.release(launch.turn_id)
@@ -287,6 +292,23 @@ class Turns:
                 raise ServerBusy("This answer is being written by another server; try again.", retry_after_s=2)
             log = archived(turn, session.get(Message, turn.message_id))
         return follow(log, position, conversation=turn.conversation_id, message=turn.message_id)
+
+
+def _note_ending(launch: Launch, log: TurnLog, lasted_s: float) -> None:
+    if (ended := log.ended) is not None:
+        logger.info(
+            "turn ended",
+            extra={
+                "turn": launch.turn_id,
+                "user": launch.user_id,
+                "status": ended.status,
+                "reason": ended.reason,
+                "code": (ended.error or {}).get("code", ""),
+                "entries": log.offset,
+                "charged": ended.charged,
+                "duration_ms": round(lasted_s * 1000),
+            },
+        )
 
 
 def _follow(running: RunningTurn, position: Position) -> Following:
