@@ -127,7 +127,23 @@ class ModelUnavailable(ChatError):
 
 
 class VendorError(ChatError):
-    """A model vendor failed. Raised by adapters only, `from` the vendor's own exception."""
+    """A model vendor failed. Raised by adapters only, `from` the vendor's own exception.
+
+    Attributes:
+        advice: What the owner of this server can do about it, in English and in Chinese. For `./run doctor` and the
+            log; a client never sees it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+        advice: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, field=field, retry_after_s=retry_after_s)
+        self.advice = advice
 
 
 class VendorRefused(VendorError):

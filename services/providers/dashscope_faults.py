@@ -7,79 +7,57 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from services.errors import ContentBlocked, VendorError, VendorOverloaded, VendorRefused
+from services.providers import advice
+from services.providers.advice import Advice
 from services.providers.vendor_faults import FaultMap
 
 log = logging.getLogger(__name__)
 
-_BUSY = "The model's provider is busy or broken."
-_BLOCKED = "The model's provider does not want to answer this."
-_KEY = "The model's provider did not accept this server's key."
-_ACCESS = "The model's provider does not let this server use this model."
-_ACCOUNT = "This server's account with the model's provider is used up."
-_MODEL = "The model's provider does not serve this model."
-_REQUEST = "The model's provider refused the request."
-_LONG = "The conversation is too long for this model."
 _PICTURE = "The model's provider could not read a picture."
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One code.
-
-    Attributes:
-        told: What a user reads.
-        english, chinese: What is wrong and what the owner of this server can do about it.
-    """
-
-    kind: type[VendorError]
-    told: str
-    english: str
-    chinese: str
+def _no(told: str, english: str, chinese: str) -> Advice:
+    return Advice(VendorRefused, english, chinese, told)
 
 
-def _no(told: str, english: str, chinese: str) -> Row:
-    return Row(VendorRefused, told, english, chinese)
+def _later(english: str, chinese: str) -> Advice:
+    return Advice(VendorOverloaded, english, chinese, advice.BUSY)
 
 
-def _later(english: str, chinese: str) -> Row:
-    return Row(VendorOverloaded, _BUSY, english, chinese)
-
-
-def _blocked(english: str, chinese: str) -> Row:
-    return Row(ContentBlocked, _BLOCKED, english, chinese)
+def _blocked(english: str, chinese: str) -> Advice:
+    return Advice(ContentBlocked, english, chinese, advice.BLOCKED)
 
 
 _WRONG_KEY = _no(
-    _KEY,
+    advice.KEY,
     "DashScope does not know the key in DASHSCOPE_API_KEY: copy it again from the console, and check that"
     " DASHSCOPE_BASE_URL is of the same region.",
     "DashScope 不认识 DASHSCOPE_API_KEY 中的密钥：请从控制台重新复制，并确认 DASHSCOPE_BASE_URL 与密钥属于同一地域。",
 )
 _NOT_OPENED = _no(
-    _ACCESS,
+    advice.ACCESS,
     "The account may not use this model: open it in the Model Studio console, or take another one in QWEN_MODEL.",
     "账号无权使用该模型：请在百炼控制台开通，或在 QWEN_MODEL 中换一个模型。",
 )
 _NO_SUCH_MODEL = _no(
-    _MODEL,
+    advice.MODEL,
     "DashScope does not serve a model of this name in this region: check QWEN_MODEL.",
     "该地域没有这个名称的模型：请检查 QWEN_MODEL。",
 )
 _NO_SUCH_APP = _no(
-    _MODEL,
+    advice.MODEL,
     "DashScope does not know the application in APP_ID: copy its id again and check that it is published.",
     "DashScope 找不到 APP_ID 所指的应用：请重新复制应用 ID，并确认应用已发布。",
 )
 _NO_SUCH_WORKSPACE = _no(
-    _ACCESS,
+    advice.ACCESS,
     "DashScope does not know the workspace in DASHSCOPE_WORKSPACE: copy its id again, or leave it empty.",
     "DashScope 找不到 DASHSCOPE_WORKSPACE 所指的业务空间：请重新复制其 ID，或留空。",
 )
 _BILL = _no(
-    _ACCOUNT,
+    advice.ACCOUNT,
     "A bill of the Alibaba Cloud account is overdue: pay it in the billing console.",
     "阿里云账号有逾期账单：请在费用中心结清。",
 )
@@ -108,7 +86,7 @@ _APP_BROKE = _later(
     "应用中的某个步骤失败：请在百炼控制台中测试该应用及其插件、知识库。",
 )
 _BAD_REQUEST = _no(
-    _REQUEST,
+    advice.REQUEST,
     "DashScope did not accept a parameter of the request: the log names it; the model may not take what was set.",
     "DashScope 不接受请求中的某个参数：日志中有其名称，该模型可能不支持所设的值。",
 )
@@ -118,7 +96,7 @@ _BAD_PICTURE = _no(
     "DashScope 无法读取图片：请使用 10 MB 以内、边长不小于 10 像素的 PNG、JPEG 或 WEBP。",
 )
 _TOO_LARGE = _no(
-    _LONG,
+    advice.LONG,
     "The request is too large for this model: lower MAX_HISTORY, or use a model with a longer window.",
     "请求对该模型来说过长：请调小 MAX_HISTORY，或换用上下文更长的模型。",
 )
@@ -127,12 +105,12 @@ _UNSAFE = _blocked(
     "DashScope 的内容安全审核拦截了问题或回答：服务器端无需处理。",
 )
 _FREE_ONLY = _no(
-    _ACCOUNT,
+    advice.ACCOUNT,
     "The free quota of this model is used up: turn off “free tier only” in the console, or take another model.",
     "该模型的免费额度已用完：请在控制台关闭“仅使用免费额度”，或换用其他模型。",
 )
 
-ROWS: Mapping[str, Row] = {
+ROWS: Mapping[str, Advice] = {
     "InvalidParameter": _BAD_REQUEST,
     "BadRequest": _BAD_REQUEST,
     "BadRequest.EmptyInput": _BAD_REQUEST,
@@ -140,7 +118,7 @@ ROWS: Mapping[str, Row] = {
     "BadRequest.EmptyModel": _BAD_REQUEST,
     "BadRequest.TooLarge": _TOO_LARGE,
     "InvalidURL": _no(
-        _REQUEST,
+        advice.REQUEST,
         "The address does not fit the model: check that DASHSCOPE_BASE_URL ends in /api/v1 or /compatible-mode/v1.",
         "地址与模型不符：请确认 DASHSCOPE_BASE_URL 以 /api/v1 或 /compatible-mode/v1 结尾。",
     ),
@@ -156,26 +134,26 @@ ROWS: Mapping[str, Row] = {
     ),
     "ClientDisconnect": _later("This server hung up: an answer was stopped.", "本服务器主动断开：回答已被停止。"),
     "Arrearage": _no(
-        _ACCOUNT,
+        advice.ACCOUNT,
         "The Alibaba Cloud account is in arrears: top it up in the billing console.",
         "阿里云账号已欠费：请在费用中心充值。",
     ),
     "InvalidApiKey": _WRONG_KEY,
     "AccessDenied": _NOT_OPENED,
     "AccessDenied.Unpurchased": _no(
-        _ACCESS,
+        advice.ACCESS,
         "Model Studio is not opened for this account: open it in the console, it costs nothing by itself.",
         "账号尚未开通百炼服务：请在控制台开通，开通本身免费。",
     ),
     "Model.AccessDenied": _NOT_OPENED,
     "App.AccessDenied": _no(
-        _ACCESS,
+        advice.ACCESS,
         "The key may not use the application in APP_ID: both must be of the same workspace.",
         "密钥无权调用 APP_ID 所指的应用：两者须属于同一业务空间。",
     ),
     "InvalidApp": _NO_SUCH_APP,
     "Workspace.AccessDenied": _no(
-        _ACCESS,
+        advice.ACCESS,
         "The key may not use the workspace in DASHSCOPE_WORKSPACE: make a key inside that workspace.",
         "密钥无权访问 DASHSCOPE_WORKSPACE 所指的业务空间：请在该空间内创建密钥。",
     ),
@@ -199,7 +177,7 @@ ROWS: Mapping[str, Row] = {
     "Throttling.AllocationQuota": _TOO_MANY_TOKENS,
     "InsufficientQuota": _TOO_MANY_TOKENS,
     "CommodityNotPurchased": _no(
-        _ACCOUNT,
+        advice.ACCOUNT,
         "The service is not bought in this account: open it in the Model Studio console.",
         "账号未购买该服务：请在百炼控制台开通。",
     ),
@@ -220,7 +198,7 @@ ROWS: Mapping[str, Row] = {
 """By the vendor's own spelling. The compatible mode's `invalid_api_key` is `InvalidApiKey`, and so on."""
 
 # Words of a message that say more than its code.
-_WORDS: tuple[tuple[str, Row], ...] = (
+_WORDS: tuple[tuple[str, Advice], ...] = (
     ("free allocated quota exceeded", _FREE_ONLY),
     ("inappropriate content", _UNSAFE),
     ("datainspectionfailed", _UNSAFE),
@@ -243,7 +221,7 @@ _STATUSES = {
 }
 
 
-def explain(code: str, message: str = "", status: int = 0) -> Row:
+def explain(code: str, message: str = "", status: int = 0) -> Advice:
     """The row of an error: by words of its message, its code, its code's parts, its status.
 
     `status` is 0 where none is known.
@@ -277,8 +255,7 @@ class DashScopeFaults(FaultMap):
 
     def _error(self, status: int, codes: tuple[str, str], message: str, retry_after: float | None) -> VendorError:
         row = explain(codes[0] or codes[1], message, status)
-        log.warning("%s: %s", self.vendor, row.english)
-        return row.kind(row.told, retry_after_s=retry_after if row.kind.retryable else None)
+        return self.refusal(row, retry_after)
 
 
 def _folded(code: str) -> str:

@@ -73,7 +73,7 @@ class DashScopeNative:
                 raise self._faults.of_response(response.status, response.headers, response.read_up_to(MAX_ERROR_BYTES))
             content_type = response.headers.get("content-type", "").lower()
             if content_type.startswith("text/html"):
-                raise VendorOverloaded("The model's provider sent a page in place of an answer.")
+                raise self._faults.of_page(response.read_up_to(MAX_ERROR_BYTES))
             if content_type.startswith("application/json"):
                 yield from reader.read_whole(response.read_up_to(MAX_WHOLE_BYTES))
             else:

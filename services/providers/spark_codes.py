@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from services.errors import ContentBlocked, VendorError, VendorOverloaded, VendorRefused
-
-
-class Advice(NamedTuple):
-    """One row: the error it becomes, and what the owner of this server is told to do.
-
-    Attributes:
-        english, chinese: One sentence; holds no word of the vendor's, no key and no address.
-        wait_s: How long to wait before asking again, where less would be in vain.
-        told: What a user is told, where the general sentence of the kind says too little.
-    """
-
-    kind: type[VendorError]
-    english: str
-    chinese: str
-    wait_s: float | None = None
-    told: str = ""
-
+from services.errors import ContentBlocked, VendorOverloaded, VendorRefused
+from services.providers.advice import Advice
 
 # Numbers of `header.code`, and of `code` in the HTTP endpoint's bodies. Source: docs/providers/spark.md.
 CODES: Mapping[int, Advice] = {
@@ -60,13 +43,13 @@ CODES: Mapping[int, Advice] = {
         VendorOverloaded,
         "Spark is still busy with this user's previous question; wait a second and ask again.",
         "星火仍在处理该用户的上一个问题，请稍等一秒再试。",
-        1.0,
+        wait_s=1.0,
     ),
     10007: Advice(
         VendorOverloaded,
         "Spark is still answering this user's previous question; wait a second and ask again.",
         "星火仍在回答该用户的上一个问题，请稍等一秒再试。",
-        1.0,
+        wait_s=1.0,
     ),
     10008: Advice(
         VendorOverloaded,
@@ -172,13 +155,13 @@ CODES: Mapping[int, Advice] = {
         "SPARK_APP_ID asks more often in a second than it may: wait a second, or raise the limit in the vendor's"
         " console.",
         "SPARK_APP_ID 每秒请求数超限：请稍等一秒，或在讯飞控制台提高额度。",
-        1.0,
+        wait_s=1.0,
     ),
     11203: Advice(
         VendorOverloaded,
         "SPARK_APP_ID has as many answers running at once as it may: wait, or raise the limit in the vendor's console.",
         "SPARK_APP_ID 并发数超限：请稍候，或在讯飞控制台提高额度。",
-        1.0,
+        wait_s=1.0,
     ),
 }
 

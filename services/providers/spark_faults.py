@@ -6,19 +6,13 @@ import logging
 
 import orjson
 
-from services.errors import ContentBlocked, VendorError, VendorOverloaded, VendorRefused
-from services.providers.spark_codes import CODES, HANDSHAKE, PASSWORD, UNKNOWN, Advice
+from services.errors import VendorError
+from services.providers.spark_codes import CODES, HANDSHAKE, PASSWORD, UNKNOWN
 from services.providers.vendor_faults import FaultMap
 from services.wire.iflytek_signature import MAX_SKEW_S, skew_s
 from services.wire.websocket_client import HandshakeRefusedError
 
 log = logging.getLogger(__name__)
-
-_TOLD: dict[type[VendorError], str] = {
-    ContentBlocked: "The model's provider does not want to answer this.",
-    VendorOverloaded: "The model's provider is busy or broken.",
-    VendorRefused: "The model's provider refused the request.",
-}
 
 
 class SparkFaults(FaultMap):
@@ -30,40 +24,30 @@ class SparkFaults(FaultMap):
         """The error a number other than 0 in a frame's header means; `message` and `sid` are for the log."""
         advice = CODES.get(code, UNKNOWN)
         said = self.masked(message.encode("utf-8", "replace"))
-        log.warning("spark code=%d sid=%.80s said=%s: %s", code, sid, said, advice.english)
-        return error_of(advice)
+        log.warning("spark code=%d sid=%.80s said=%s", code, sid, said)
+        return self.refusal(advice)
 
     def of_handshake(self, refused: HandshakeRefusedError) -> VendorError:
         """The error a refused upgrade means; a wrong clock of ours is told as such."""
         said = _said(refused.body)
         log.warning("spark refused the handshake with %d: %s", refused.status, self.masked(said.encode()))
         if refused.status < 300:
-            return VendorOverloaded("The model's provider sent a page in place of an answer.")
+            return self.of_page(refused.body)
         if refused.status not in (401, 403):
             return self.of_response(refused.status, refused.headers, refused.body)
         skew = skew_s(refused.headers.get("date", ""), self.clock)
         if skew is not None and abs(skew) >= MAX_SKEW_S:
             log.warning("this server's clock is %d seconds %s Spark's", abs(skew), "ahead of" if skew > 0 else "behind")
-            return _logged(HANDSHAKE["clock"])
-        return _logged(HANDSHAKE[_cause(refused.status, said.lower())])
+            return self.refusal(HANDSHAKE["clock"])
+        return self.refusal(HANDSHAKE[_cause(refused.status, said.lower())])
 
     def _error(self, status: int, codes: tuple[str, str], message: str, retry_after: float | None) -> VendorError:
         number = codes[0]
         if number.isdecimal() and len(number) == 5 and (int(number) in CODES or status == 500):
-            return _logged(CODES.get(int(number), UNKNOWN))
+            return self.refusal(CODES.get(int(number), UNKNOWN))
         if status in (401, 403):
-            return _logged(PASSWORD)
+            return self.refusal(PASSWORD)
         return super()._error(status, codes, message, retry_after)
-
-
-def error_of(advice: Advice) -> VendorError:
-    """The error a row of the table stands for, with a sentence for users; the owner's is for the log."""
-    return advice.kind(advice.told or _TOLD[advice.kind], retry_after_s=advice.wait_s)
-
-
-def _logged(advice: Advice) -> VendorError:
-    log.warning("spark: %s", advice.english)
-    return error_of(advice)
 
 
 def _cause(status: int, said: str) -> str:

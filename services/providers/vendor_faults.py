@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 
 from services.clock import Clock, SystemClock
-from services.errors import ContentBlocked, VendorError, VendorOverloaded, VendorRefused
+from services.errors import VendorError
+from services.providers.advice import Advice
+from services.providers.general_codes import row
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ _REFUSED_CODES = frozenset(
         "permissiondenied",
     }
 )
+_TOO_LONG = frozenset({"contextlengthexceeded"})
+_BY_STATUS = {401: "key", 402: "account", 403: "access", 404: "model", 429: "account"}
 _SECRET = re.compile(r"(?i)\b(bearer\s+|sk-|key-)[\w.*=-]{4,}")
 
 
@@ -87,18 +91,26 @@ class FaultMap:
     ) -> VendorError:
         # A code may carry a detail after its first dot or its vendor's path before the last.
         words = {_folded(part) for code in codes for part in (code, code.split(".")[0], code.rsplit(".")[-1])}
-        if words & _BLOCKED:
-            return ContentBlocked("The model's provider does not want to answer this.")
         is_final = bool(words & self.final) or any(part in message for part in self.final_words)
-        if not is_final and (status in _BUSY or status >= 500):
-            return VendorOverloaded("The model's provider is busy or broken.", retry_after_s=retry_after)
-        if status in (401, 403):
-            return VendorRefused("The model's provider did not accept this server's key.")
-        if status in (402, 429):
-            return VendorRefused("This server's account with the model's provider is used up.")
-        if status == 404:
-            return VendorRefused("The model's provider does not serve this model.")
-        return VendorRefused("The model's provider refused the request.")
+        if words & _BLOCKED:
+            name = "blocked"
+        elif not is_final and (status in _BUSY or status >= 500):
+            name = "limit" if status == 429 else "busy"
+        elif words & _TOO_LONG:
+            name = "long"
+        else:
+            name = _BY_STATUS.get(status, "request")
+        return self.refusal(row(name, self.vendor), retry_after)
+
+    def refusal(self, advice: Advice, retry_after_s: float | None = None) -> VendorError:
+        """The error of a row; the owner's sentence goes to the log too."""
+        log.warning("%s: %s", self.vendor, advice.english)
+        return advice.error(retry_after_s)
+
+    def of_page(self, body: bytes) -> VendorError:
+        """The error a web page means that came in place of an answer."""
+        log.warning("%s sent a page body=%s", self.vendor, self.masked(body))
+        return self.refusal(row("page", self.vendor))
 
 
 def retry_after_s(headers: Mapping[str, str], clock: Clock) -> float | None:

@@ -18,6 +18,24 @@ from services.errors import VendorOverloaded, VendorRefused, VendorTimeout
 
 _LONGEST_PROXY_REPLY = 16_384
 
+# What the owner of this server can do, in English and in Chinese.
+_LATE = (
+    "Its address did not answer in time: check the address in ..._BASE_URL, the network, the firewall and HTTPS_PROXY.",
+    "其地址没有及时响应：请检查 …_BASE_URL 中的地址、网络、防火墙与 HTTPS_PROXY。",
+)
+_AWAY = (
+    "Nothing answers at its address: check the address in ..._BASE_URL, the network, and HTTPS_PROXY if one is needed.",
+    "其地址无法连接：请检查 …_BASE_URL 中的地址、网络，以及所需的 HTTPS_PROXY。",
+)
+_UNPROVEN = (
+    "Its certificate is not valid: check the clock, the address in ..._BASE_URL, and whatever inspects TLS on the way.",
+    "其证书无效：请检查系统时间、…_BASE_URL 中的地址，以及途中是否有检查 TLS 的设备。",
+)
+_NOT_LET_THROUGH = (
+    "The proxy does not let this server through: check HTTP_PROXY and HTTPS_PROXY, with name and password.",
+    "代理服务器不放行：请检查 HTTP_PROXY 与 HTTPS_PROXY，包括用户名和密码。",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
@@ -99,13 +117,13 @@ def dial(origin: Origin, limit_s: float) -> socket.socket:
         except gevent.Timeout as fired:
             if fired is not limit:
                 raise
-            raise VendorTimeout("The model's provider could not be reached in time.") from fired
+            raise VendorTimeout("The model's provider could not be reached in time.", advice=_LATE) from fired
         except ssl.SSLCertVerificationError as error:
-            raise VendorRefused("The model's provider could not prove who it is.") from error
+            raise VendorRefused("The model's provider could not prove who it is.", advice=_UNPROVEN) from error
         except TimeoutError as error:
-            raise VendorTimeout("The model's provider could not be reached in time.") from error
+            raise VendorTimeout("The model's provider could not be reached in time.", advice=_LATE) from error
         except (OSError, UnicodeError) as error:
-            raise VendorOverloaded("The model's provider could not be reached.") from error
+            raise VendorOverloaded("The model's provider could not be reached.", advice=_AWAY) from error
 
 
 def proxy_authorization(proxy: str) -> str:
@@ -173,7 +191,7 @@ def _tunnel(connection: socket.socket, origin: Origin) -> None:
     if status != [b"200"]:
         if status and status[0][:1] == b"5":
             raise OSError("the proxy cannot reach the vendor")
-        raise VendorRefused("The proxy does not let this server through.")
+        raise VendorRefused("The proxy does not let this server through.", advice=_NOT_LET_THROUGH)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import pytest
 
 from services.errors import ContentBlocked, VendorError, VendorOverloaded, VendorRefused
 from services.providers.dashscope import DashScope, DashScopeSettings
+from services.providers.general_codes import ROWS, row
 from services.providers.vendor_faults import FaultMap, retry_after_s
 from tests.clocks import FakeClock
 
@@ -112,3 +113,37 @@ def test_a_vendors_words_and_our_key_reach_nobody(caplog: pytest.LogCaptureFixtu
 def test_retry_after_is_read_as_seconds_or_as_a_date(headers: dict[str, str], wait: float | None) -> None:
     """What means nothing is passed over."""
     assert retry_after_s(headers, FakeClock()) == wait
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (401, body("invalid_api_key"), "OPENAI_API_KEY"),
+        (402, b"", "top it up"),
+        (403, b"", "open the model"),
+        (404, body("model_not_found"), "OPENAI_BASE_URL"),
+        (429, body("insufficient_quota"), "top it up"),
+        (429, body("rate_limit_exceeded"), "MODEL_CHAINS"),
+        (400, body("context_length_exceeded"), "MAX_HISTORY"),
+        (500, b"", "overloaded or broken"),
+    ],
+)
+def test_the_owner_is_told_what_to_do(status: int, answer: bytes, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In the log and on the error, which does not show it to a client."""
+    with caplog.at_level(logging.WARNING):
+        error = OPENAI.of_response(status, {}, answer)
+    assert error.advice is not None
+    assert words in error.advice[0]
+    assert error.advice[0] in caplog.text
+    assert error.advice[0] not in str(error.to_wire())
+
+
+def test_every_general_row_has_a_sentence_in_both_languages() -> None:
+    """With the vendor's own variables, and without a name or an address in what users read."""
+    for name in ROWS:
+        english, chinese = row(name, "deepseek").error().advice or ("", "")
+        assert english.endswith(".")
+        assert english.isascii()
+        assert chinese.endswith("。")
+        assert "{" not in english + chinese
+        assert not any(setting in ROWS[name].told for setting in ("_KEY", "_URL"))
