@@ -40,7 +40,8 @@ def told(log: TurnLog, after: int, max_chars: int = 16_384) -> list[tuple[int, i
 
 def test_offsets_are_dense_and_kinds_are_joined(log: TurnLog) -> None:
     """Entries count from 1 without a hole; neighbours of one kind come joined."""
-    entries: list[Entry] = [StateChanged("thinking"), ReasoningDelta("hm"), ReasoningDelta("!"), TextDelta("春"), TextDelta("眠")]
+    entries: list[Entry] = [StateChanged("thinking"), ReasoningDelta("hm"), ReasoningDelta("!")]
+    entries += [TextDelta("春"), TextDelta("眠")]
     assert [log.append(entry) for entry in entries] == [1, 2, 3, 4, 5]
     assert told(log, 0) == [(1, 1, "state", ""), (2, 2, "reasoning", "hm!"), (4, 2, "text", "春眠")]
     assert (log.answer(), log.reasoning(), log.length) == ("春眠", "hm!", 2)

@@ -112,6 +112,7 @@ class Vandal:
 def test_nothing_is_left_of_peers_that_do_anything_at_any_moment(serve: Callable[..., Served], seed: int) -> None:
     """No descriptor, session, room or greenlet; and the process lives: libev ends it for one misused watcher."""
     served = serve(**IMPATIENT)
+    gc.collect()  # what earlier tests left goes now, and not while this one counts
     before = len(list(Path("/proc/self/fd").iterdir()))
     gevent.joinall([gevent.spawn(Vandal(served, seed * 100 + n).visit, 20) for n in range(8)], raise_error=True)
     wait_until(lambda: not served.worker.connections and not served.engine.sockets)
@@ -122,4 +123,4 @@ def test_nothing_is_left_of_peers_that_do_anything_at_any_moment(serve: Callable
     assert not served.engine._unjoined
     gc.collect()
     assert not [thing for thing in gc.get_objects() if isinstance(thing, WebSocket | EngineSocket | Peer | Handler)]
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
