@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import flask
 from flask import request
 
@@ -11,6 +13,7 @@ from services.accounts.sessions import LIFE_S, SESSION_COOKIE
 from services.errors import Forbidden, Unauthenticated
 from services.identity import Identity
 
+MAX_ADDRESSES = 10_000
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -20,6 +23,7 @@ class Callers:
     def __init__(self, doorkeeper: Doorkeeper, origins: OriginRule) -> None:
         self._doorkeeper = doorkeeper
         self._origins = origins
+        self._keyless = _KeylessGuests(doorkeeper)
 
     def check_origin(self) -> None:
         """Refuse a change that another site's page asks for. Runs before every route.
@@ -29,15 +33,16 @@ class Callers:
         Raises:
             Forbidden: The page is foreign.
         """
-        if request.method in _SAFE_METHODS or _bearer() is not None:
+        if request.method in _SAFE_METHODS or _bearer() is not None or self.from_trusted_page():
             return
+        raise _foreign()
+
+    def from_trusted_page(self) -> bool:
+        """Whether the page that asks may use its visitor's cookies; what is no page may."""
         origin = request.headers.get("Origin")
         if origin is not None:
-            allowed = self._origins.trusts(origin, request.headers.get("Host"))
-        else:
-            allowed = request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
-        if not allowed:
-            raise _foreign()
+            return self._origins.trusts(origin, request.headers.get("Host"))
+        return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
     def caller(self) -> Identity:
         """The caller.
@@ -65,6 +70,17 @@ class Callers:
             identity = self._doorkeeper.by_session(cookie)
         if identity is not None:
             flask.g.user = identity.user_id
+        return identity
+
+    def guest_of_address(self) -> Identity:
+        """The guest of the caller's address, for callers without any credential.
+
+        Raises:
+            Unauthenticated: Guests are not allowed here.
+            RateLimited: Too many guests from there.
+        """
+        identity = self._keyless.at(request.remote_addr or "")
+        flask.g.user = identity.user_id
         return identity
 
 
@@ -98,3 +114,30 @@ def _came_by_https() -> bool:
 def _bearer() -> str | None:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
+
+
+class _KeylessGuests:
+    """Guests for programs that bring no key: one an address, so that a loop of calls is not a loop of new accounts.
+
+    Nobody is given such a guest's token, so nobody can come back as it and read what another program asked.
+    """
+
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+        self._guests: OrderedDict[str, Identity] = OrderedDict()
+
+    def at(self, address: str) -> Identity:
+        """The guest of this address.
+
+        Raises:
+            RateLimited: Too many guests from there.
+        """
+        known = self._guests.get(address)
+        if known is not None and self._doorkeeper.still_valid([known]):
+            self._guests.move_to_end(address)
+            return known
+        identity, _ = self._doorkeeper.new_guest(address)
+        self._guests[address] = identity
+        if len(self._guests) > MAX_ADDRESSES:
+            self._guests.popitem(last=False)
+        return identity

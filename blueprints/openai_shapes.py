@@ -159,11 +159,6 @@ def finish_reason(ended: TurnEnded) -> str:
     return _FINISH[ended.reason]
 
 
-def has_failed(ended: TurnEnded) -> bool:
-    """Whether the ending is an error to those who speak OpenAI's shape."""
-    return ended.reason not in _FINISH or (ended.reason == "content_filter" and ended.length == 0)
-
-
 def usage(spent: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": spent.prompt_tokens,
