@@ -1,5 +1,5 @@
 // @ts-check
-import { RequestError } from "./connection.js";
+import { RequestError } from "./requests.js";
 
 /** @typedef {import("./types.js").ConversationInfo} ConversationInfo */
 /** @typedef {import("./types.js").Message} Message */

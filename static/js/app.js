@@ -13,6 +13,7 @@ import { Notices } from "./notices.js";
 import { Person } from "./person.js";
 import { Shell } from "./shell.js";
 import { Sidebar } from "./sidebar.js";
+import { Speaking } from "./speaking.js";
 import { Turns } from "./turns.js";
 import { io } from "./vendor.js";
 
@@ -60,6 +61,18 @@ export class App {
     onSend: (text) => this.#send(text),
     onStop: () => this.#stop(),
   });
+  #speaking = new Speaking({
+    connection: this.#connection,
+    notices: this.#notices,
+    announcer: this.#announcer,
+    button: byId("talk"),
+    host: byId("hearing"),
+    answer: () => ({ conversation: this.#conversation.id ?? undefined, model: this.#models.model }),
+    isBusy: () => this.#conversation.running !== undefined,
+    onInterrupt: () => this.#stop(),
+    onAnswer: (turn) => void this.#answered(turn),
+    onText: (text) => this.#composer.add(text),
+  });
   #sidebar = new Sidebar({
     api: this.#api,
     notices: this.#notices,
@@ -74,7 +87,7 @@ export class App {
   });
   #shell = new Shell({
     onNew: () => this.#go(null),
-    onStop: () => this.#stop(),
+    onStop: () => (this.#speaking.isOn ? this.#speaking.cancel() : this.#stop()),
     onWrite: () => this.#composer.focus(),
     onWake: () => this.#connection.wake(),
     onMenu: (anchor) => this.#menu(anchor),
@@ -149,6 +162,21 @@ export class App {
     this.#announcer.say(i18n.t("announce_started"));
     void this.#conversation.send({ text, model: this.#models.model });
     this.#view.follow();
+  }
+
+  /** What was said is a question now: show it where it was asked, unless the reader has gone elsewhere. @param {string} turn */
+  async #answered(turn) {
+    this.#announcer.say(i18n.t("announce_started"));
+    try {
+      const { running } = await this.#connection.ask("sync");
+      const conversation = running.find((/** @type {{turn: string}} */ { turn: id }) => id === turn)?.conversation;
+      const id = conversation ?? (await this.#api.conversations()).conversations[0]?.id; // a short answer has ended already
+      if (this.#conversation.id === null && id) this.#go(id);
+      else await this.#conversation.refresh();
+      this.#view.follow();
+    } catch (error) {
+      this.#notices.refuse(error);
+    }
   }
 
   #stop() {

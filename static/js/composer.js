@@ -81,6 +81,12 @@ export class Composer {
     this.focus();
   }
 
+  /** After what is written already. @param {string} text */
+  add(text) {
+    const { value } = this.#area;
+    this.fill(value && !/\s$/.test(value) ? `${value} ${text}` : value + text);
+  }
+
   /** Unsent words stay with their conversation. @param {string | null} conversation */
   belongTo(conversation) {
     const early = this.#draftKey ? "" : this.#area.value; // written while the page was still starting

@@ -1,44 +1,26 @@
 // @ts-check
+import { Channel } from "./channel.js";
 import { SERVER_EVENTS } from "./event_names.js";
+import { Requests } from "./requests.js";
 
 /** @typedef {import("./types.js").WireError} WireError */
 
-/** A request that was refused, or that nobody answered (`code` is then `unreachable`). */
-export class RequestError extends Error {
-  /** @param {WireError} error */
-  constructor(error) {
-    super(error.message);
-    this.code = error.code;
-    this.error = error;
-  }
-}
-
-/**
- * @typedef {Object} Pending
- * @property {string} event
- * @property {any} payload
- * @property {(ack: any) => void} onAck Called at once, before any event that follows the acknowledgement.
- * @property {(ack: any) => void} resolve
- * @property {(error: Error) => void} reject
- * @property {any} timer
- * @property {number} tries
- */
-
-const ACK_MS = 8_000;
 const ASLEEP_MS = 3_000; // a socket that says nothing for so long after a wake-up is dead
 const FIRST_DELAY_MS = 250;
 const LAST_DELAY_MS = 5_000;
-const TRIES = 4;
 
 /**
- * The socket to `/text`. Comes back by itself and sends again what was not acknowledged, which every request of
- * the protocol allows: they are idempotent by `client_id` or by nature.
+ * The line to the server with its socket to `/text`. Comes back by itself and sends again what was not acknowledged.
+ * Other namespaces are channels on the same line.
  */
 export class Connection {
   /** @type {any} */
   #socket;
-  /** @type {Set<Pending>} */
-  #pending = new Set();
+  #requests;
+  /** @type {Channel[]} */
+  #channels = [];
+  #io;
+  #options;
   #failures = 0;
   /** @type {any} */
   #retry = null;
@@ -55,20 +37,33 @@ export class Connection {
    */
   constructor({ io, path, ...handlers }) {
     this.#handlers = handlers;
-    this.#socket = io("/text", {
+    this.#io = io;
+    this.#options = {
       path,
       autoConnect: false,
       reconnection: false, // done here, so that a wake-up or the network's return need not wait for a timer
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       timeout: 10_000,
-    });
+    };
+    this.#socket = io("/text", this.#options);
+    this.#requests = new Requests(this.#socket);
     this.#socket.on("connect", () => this.#up());
     this.#socket.on("disconnect", () => this.#down());
     this.#socket.on("connect_error", (/** @type {any} */ error) => this.#refused(error));
     for (const name of SERVER_EVENTS) {
       this.#socket.on(name, (/** @type {any} */ payload) => handlers.onEvent(name, payload));
     }
+  }
+
+  /**
+   * Another namespace, joined whenever this line is up.
+   * @param {{namespace: string, events: readonly string[], onEvent: (name: string, payload: any) => void, onLost?: () => void}} parts
+   */
+  channel({ namespace, ...parts }) {
+    const channel = new Channel({ socket: this.#io(namespace, this.#options), ...parts });
+    this.#channels.push(channel);
+    return channel;
   }
 
   get isUp() {
@@ -84,8 +79,8 @@ export class Connection {
   close() {
     this.#wanted = false;
     clearTimeout(this.#retry);
-    this.#socket.disconnect();
-    for (const request of this.#pending) this.#settle(request, null);
+    this.#hangUp();
+    this.#requests.refuse();
   }
 
   /**
@@ -95,14 +90,8 @@ export class Connection {
    * @param {(ack: any) => void} [onAck]
    * @returns {Promise<any>} The acknowledgement; rejects with `RequestError`.
    */
-  ask(event, payload = {}, onAck = () => {}) {
-    return new Promise((resolve, reject) => {
-      /** @type {Pending} */
-      const request = { event, payload, onAck, resolve, reject, timer: null, tries: 0 };
-      this.#pending.add(request);
-      if (this.isUp) this.#send(request);
-      else request.timer = setTimeout(() => this.#settle(request, null), ACK_MS * TRIES);
-    });
+  ask(event, payload, onAck) {
+    return this.#requests.ask(event, payload, onAck);
   }
 
   /** The page came back to the foreground or the network to the machine: do not wait for a timer to notice. */
@@ -113,7 +102,11 @@ export class Connection {
       return this.#connect();
     }
     const socket = this.#socket;
-    const timer = setTimeout(() => this.isUp && socket.disconnect() && this.#connect(), ASLEEP_MS);
+    const timer = setTimeout(() => {
+      if (!this.isUp) return;
+      this.#hangUp();
+      this.#connect();
+    }, ASLEEP_MS);
     socket.emit("sync", {}, () => clearTimeout(timer));
   }
 
@@ -124,11 +117,19 @@ export class Connection {
 
   #up() {
     this.#failures = 0;
-    for (const request of this.#pending) this.#send(request);
+    this.#requests.resend();
+    for (const channel of this.#channels) channel.join();
     this.#handlers.onState(true);
   }
 
+  /** The transport is closed when no namespace uses it any more. */
+  #hangUp() {
+    for (const channel of this.#channels) channel.leave();
+    this.#socket.disconnect();
+  }
+
   #down() {
+    for (const channel of this.#channels) channel.lineLost();
     this.#handlers.onState(false);
     this.#later();
   }
@@ -147,28 +148,5 @@ export class Connection {
     if (error.data?.code === "unauthenticated") this.#wanted = false; // until someone has come in
     this.#later();
     if (error.data?.code) this.#handlers.onRefused(error.data);
-  }
-
-  /** @param {Pending} request */
-  #send(request) {
-    clearTimeout(request.timer);
-    request.tries += 1;
-    request.timer = setTimeout(() => {
-      if (request.tries < TRIES && this.isUp) this.#send(request);
-      else this.#settle(request, null);
-    }, ACK_MS);
-    this.#socket.emit(request.event, request.payload, (/** @type {any} */ ack) => this.#settle(request, ack));
-  }
-
-  /** @param {Pending} request @param {any} ack Null when nobody answered. */
-  #settle(request, ack) {
-    if (!this.#pending.delete(request)) return; // an earlier try of it was answered
-    clearTimeout(request.timer);
-    if (ack?.ok) {
-      request.onAck(ack);
-      request.resolve(ack);
-    } else {
-      request.reject(new RequestError(ack?.error ?? { code: "unreachable", message: "The server did not answer." }));
-    }
   }
 }

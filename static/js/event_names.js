@@ -1,5 +1,5 @@
 // @ts-check
-/** The names on the wire of `/text`; the server's own list is `sockets/events.py`, and a test compares them. */
+/** The names on the wire; the server's own lists are in `sockets/`, and tests compare them. */
 
 export const CLIENT_EVENTS = Object.freeze([
   "turn_start",
@@ -20,5 +20,30 @@ export const SERVER_EVENTS = Object.freeze([
   "quota_changed",
 ]);
 
+/** What `/voice` says besides. */
+export const VOICE_EVENTS = Object.freeze([
+  "welcome",
+  "turn_state",
+  "turn_delta",
+  "turn_rewind",
+  "turn_end",
+  "voice_ack",
+  "voice_overrun",
+  "voice_refused",
+  "voice_partial",
+  "voice_final",
+  "voice_answer",
+]);
+
+export const PICTURE_EVENTS = Object.freeze(["welcome", "turn_state", "turn_delta", "turn_rewind", "turn_end"]);
+
 /** Entries of a turn's log: what a `TurnStream` is given. */
-export const TURN_EVENTS = Object.freeze(["turn_state", "turn_delta", "turn_rewind", "turn_end"]);
+export const TURN_EVENTS = Object.freeze([
+  "turn_state",
+  "turn_delta",
+  "turn_rewind",
+  "turn_end",
+  "voice_partial",
+  "voice_final",
+  "voice_answer",
+]);

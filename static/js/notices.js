@@ -13,9 +13,9 @@ export class Notices {
     this.#host = host;
   }
 
-  /** @param {string} t A word of `i18n`. */
-  tell(t) {
-    this.#show(element("span", { t }), "status");
+  /** @param {string} t A word of `i18n`. @param {"status" | "alert"} [role] */
+  tell(t, role = "status") {
+    this.#show(element("span", { t }), role);
   }
 
   /**

@@ -17,6 +17,7 @@ const SHORTCUTS = [
   ["/", "key_write"],
   ["Ctrl + K", "key_search"],
   ["Ctrl + Shift + O", "key_new"],
+  ["Alt + R", "key_talk"],
 ];
 
 /**

@@ -3,8 +3,8 @@ import { countCodePoints, takeCodePoints } from "./code_points.js";
 import { sha256 } from "./sha256.js";
 
 /**
- * @typedef {{kind: "text" | "reasoning", piece: string, count: number} | {kind: "state"} | {kind: "reset"} | {kind: "end"}} Change
- *   What a view has to do: add a piece, show another state, draw everything anew, or close.
+ * @typedef {{kind: "text" | "reasoning", piece: string, count: number} | {kind: "partial" | "answer" | "state" | "reset" | "end"}} Change
+ *   What a view has to do: add a piece, show another state or caption, draw everything anew, or close.
  * @typedef {{turn: string, epoch: number, after: number}} Position
  */
 
@@ -20,7 +20,13 @@ export class TurnStream {
   last = 0;
   text = "";
   reasoning = "";
+  /** Of speech: what the current sentence sounds like so far. A final piece of `text` takes its place. */
+  partial = "";
+  /** The turn that answers a transcript. */
+  answer = "";
   state = "queued";
+  /** The share done, 0 to 1; null where the server does not know. @type {number | null} */
+  progress = null;
   /** @type {any} The `turn_end` entry, once its length and hash were found right (or given up on). */
   ending = null;
   /** False when the text still differed after every replay; the store has the right one. */
@@ -107,7 +113,7 @@ export class TurnStream {
   }
 
   /**
-   * @param {string} name `turn_state`, `turn_delta`, `turn_rewind` or `turn_end`.
+   * @param {string} name One of `TURN_EVENTS`.
    * @param {any} entry
    */
   receive(name, entry) {
@@ -118,7 +124,10 @@ export class TurnStream {
     if (entry.epoch !== this.epoch || entry.offset !== this.last + 1 || this.#startsOver) return this.attach();
     this.last = end;
     if (name === "turn_delta") this.#append(entry);
-    else if (name === "turn_state") this.#become(entry.state);
+    else if (name === "turn_state") this.#become(entry);
+    else if (name === "voice_partial") this.#hear("partial", { partial: entry.text });
+    else if (name === "voice_final") this.#settleSpeech(entry.text);
+    else if (name === "voice_answer") this.#hear("answer", { answer: entry.answer });
     else if (name === "turn_end") void this.#verify(entry);
   }
 
@@ -133,10 +142,24 @@ export class TurnStream {
     this.#tell({ kind, piece: text, count });
   }
 
-  /** @param {string} state */
-  #become(state) {
+  /** @param {{state: string, progress?: number}} entry */
+  #become({ state, progress }) {
     this.state = state;
+    this.progress = progress ?? null;
     this.#tell({ kind: "state" });
+  }
+
+  /** @param {"partial" | "answer"} kind @param {{partial: string} | {answer: string}} heard */
+  #hear(kind, heard) {
+    Object.assign(this, heard);
+    this.#tell({ kind });
+  }
+
+  /** @param {string} text */
+  #settleSpeech(text) {
+    this.partial = "";
+    this.text += text;
+    this.#tell({ kind: "text", piece: text, count: 1 });
   }
 
   /** @param {{epoch: number, offset: number, length: number}} entry */

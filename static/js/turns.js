@@ -3,7 +3,7 @@ import { TURN_EVENTS } from "./event_names.js";
 import { TurnStream } from "./turn_stream.js";
 
 /** @typedef {import("./types.js").TurnPlace} TurnPlace */
-/** @typedef {import("./connection.js").Connection} Connection */
+/** @typedef {{ask: (event: string, payload?: any, onAck?: (ack: any) => void) => Promise<any>}} Connection A namespace. */
 
 /** The turns this page follows: hands every entry to its stream, and catches up after a lost connection. No DOM. */
 export class Turns {
@@ -19,9 +19,9 @@ export class Turns {
 
   /**
    * Start a turn; the server attaches its caller at once.
-   * @param {"turn_start" | "turn_regenerate"} event
+   * @param {"turn_start" | "turn_regenerate" | "voice_start" | "picture_read" | "picture_draw"} event
    * @param {object} request
-   * @param {(ack: TurnPlace & {text?: string}, stream: TurnStream) => void} onStarted Before the turn's first entry is applied.
+   * @param {(ack: any & TurnPlace & {text?: string}, stream: TurnStream) => void} onStarted Before the turn's first entry is applied.
    */
   async start(event, request, onStarted) {
     await this.#connection.ask(event, request, (ack) => {

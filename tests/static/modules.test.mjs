@@ -24,7 +24,7 @@ describe("the page's files", () => {
   });
 
   it("are all used", () => {
-    const used = new Set([...reached("app.js"), "main.js", "first_paint.js", "types.js"]);
+    const used = new Set([...reached("app.js"), ...reached("recorder_worklet.js"), "main.js", "first_paint.js", "types.js"]);
     assert.deepEqual(modules.filter((name) => !used.has(name)), []);
   });
 
@@ -35,7 +35,7 @@ describe("the page's files", () => {
     const named = modules.flatMap((name) => [...read(`js/${name}`).matchAll(/\bicon: "(\w+)"|\bicon\("(\w+)"\)/g)]).map((match) => match[1] ?? match[2]);
     for (const [, name] of html.matchAll(/icons\.svg#(\w+)/g)) named.push(name);
     for (const name of named) assert.ok(icons.has(name), name);
-    for (const name of ["styles/base.css", "styles/chat.css"]) assert.doesNotMatch(read(name), /url\(|@import/);
+    for (const name of readdirSync(new URL("styles/", STATIC)).map((name) => `styles/${name}`)) assert.doesNotMatch(read(name), /url\(|@import/);
   });
 
   it("never turn text into HTML but through the sanitizer", () => {
