@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from run import say
 FEW_BYTES, ENOUGH_BYTES = 100_000_000, 1_000_000_000
 FEWEST_FILES = 1024
 REACH_S = 3.0
+PROBES_S = 60.0  # for all vendors at once: each has 10 s, a slow machine needs some to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def joint_findings(env: dict[str, str]) -> Iterator[Finding]:
             env[refused.name] = "missing" if refused.name == "FLASK_SECRET_KEY" else ""
 
 
-def vendor_findings(env: Mapping[str, str]) -> Iterator[Finding]:
+def key_findings(env: Mapping[str, str]) -> Iterator[Finding]:
     from services.settings_catalogue import groups
 
     for group in groups():
@@ -250,6 +252,42 @@ def _is_parley(host: str, port: int) -> bool:
         connection.close()
 
 
+def vendor_findings(env: Mapping[str, str], *, offline: bool) -> Iterator[Finding]:
+    """What each vendor that is set up answers to a greeting, told from its adapter's own table of faults."""
+    if not offline:
+        yield note(
+            "Asking each vendor that is set up for a few tokens, for 10 s at most; --offline leaves it out.",
+            "正在向每个已配置的服务商试问（几个 token，最多 10 秒）；加 --offline 可跳过。",
+        )
+    probes = ["-m", "gevent.monkey", "--module", "services.providers.probes"]  # adapters need gevent, doctor does not
+    done = subprocess.run(
+        [sys.executable, *probes, *(["--offline"] if offline else [])],
+        cwd=run.ROOT,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PROBES_S,
+        check=True,
+    )
+    for line in done.stdout.splitlines():
+        yield _of_probe(**json.loads(line))
+
+
+def _of_probe(
+    provider: str, model: str, found: int | None, seconds: float, fault: tuple[str, str] | None
+) -> Finding:
+    who = f"{provider} ({model})" if model else provider
+    if fault:
+        english, chinese = fault
+        return Finding("✗", say(f"{who}: {english}", f"{who}：{chinese}") if who else say(english, chinese))
+    if found == 0:
+        return note(f"{who} answers, but has no model yet.", f"{who} 已应答，但还没有模型。")
+    if found is not None:
+        return fine(f"{who} answers and has {found} models.", f"{who} 已应答，有 {found} 个模型。")
+    return fine(f"{who} answers, after {seconds:.1f} s.", f"{who} 已应答，用时 {seconds:.1f} 秒。")
+
+
 # --- the machine ----------------------------------------------------------------------------------------------------
 
 
@@ -289,7 +327,7 @@ def file_findings(settings: config.Settings) -> Iterator[Finding]:
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-def examine() -> Iterator[Finding]:
+def examine(*, offline: bool) -> Iterator[Finding]:
     """Every finding, in the order in which a new user would meet them."""
     yield from _guarded(python_findings)
     yield from _guarded(package_findings)
@@ -305,7 +343,8 @@ def examine() -> Iterator[Finding]:
     for check in (data_findings, database_findings, redis_findings, port_findings, file_findings):
         yield from _guarded(lambda check=check: check(settings))  # type: ignore[misc]
     yield from _guarded(lambda: clock_findings(datetime.datetime.now(datetime.UTC).date()))
-    yield from _guarded(lambda: vendor_findings(env))
+    yield from _guarded(lambda: key_findings(env))
+    yield from _guarded(lambda: vendor_findings(env, offline=offline))
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -321,9 +360,9 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield fault(f"A check could not be made ({what}).", f"一项检查无法进行（{what}）。")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     faults = 0
-    for finding in examine():
+    for finding in examine(offline="--offline" in arguments):
         faults += finding.sign == "✗"
         print(f"{finding.sign} {finding.text}", flush=True)
     if faults:
@@ -334,4 +373,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

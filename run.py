@@ -608,7 +608,12 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help=say("port to listen on (PORT)", "监听端口（PORT）"))
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("setup", help=say("set up only", "只安装，不启动"))
-    commands.add_parser("doctor", help=say("check everything and explain each fault", "检查一切，并说明每个问题"))
+    doctor = commands.add_parser(
+        "doctor", help=say("check everything and explain each fault", "检查一切，并说明每个问题")
+    )
+    doctor.add_argument(
+        "--offline", action="store_true", help=say("do not ask the vendors for a few words", "不向模型服务商试问")
+    )
     reset = commands.add_parser(
         "reset-password",
         help=say("print a ticket with which a user sets a new password", "为用户生成一次性的密码重置凭证"),
@@ -625,7 +630,7 @@ def main(arguments: list[str]) -> int:
         os.environ["PORT"] = str(options.port)
     check_python()
     if options.command == "doctor":
-        return become("doctor.py")
+        return become("doctor.py", *(["--offline"] if options.offline else []))
     if options.command is None:
         server = checked_settings().server
         if server.port:

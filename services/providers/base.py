@@ -112,6 +112,18 @@ class AdoptsModels(Protocol):
         """
 
 
+@runtime_checkable
+class FindsModels(Protocol):
+    """A provider that asks its vendor which models there are; `models` lists what it found last."""
+
+    def find(self) -> tuple[ModelCard, ...] | None:
+        """Ask now, and wait for the answer; None when there is nobody to ask.
+
+        Raises:
+            VendorError: It could not be asked, or did not tell.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """How a provider is found and built.

@@ -45,7 +45,7 @@ class Catalogue:
         Raises:
             config.ConfigError: A vendor's setting is wrong, or `MODEL_CHAINS` or `DEFAULT_MODEL` names no model.
         """
-        env = {**{name: env[name.lower()] for name in _PROXIES if env.get(name.lower())}, **env}
+        env = with_proxies(env)
         ordered = sorted(specs, key=lambda spec: (spec.order, spec.name))
         self._entries: dict[str, _Entry] = {}
         for spec in ordered:
@@ -139,6 +139,11 @@ class Catalogue:
         if self._default and self._default not in self._chains and unknown(self._default):
             served = ", ".join([*own, *self._chains])
             raise config.ConfigError(f"DEFAULT_MODEL must be one of {served}, not {self._default!r}.")
+
+
+def with_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with proxies under the names that settings have."""
+    return {**{name: env[name.lower()] for name in _PROXIES if env.get(name.lower())}, **env}
 
 
 def _chains(text: str) -> dict[str, tuple[str, ...]]:

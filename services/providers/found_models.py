@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gevent
 import orjson
@@ -11,6 +11,7 @@ import orjson
 from services.clock import Clock, SystemClock
 from services.errors import VendorError
 from services.providers.base import ModelCard
+from services.providers.vendor_faults import FaultMap
 from services.wire.http_client import HttpClient
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 30.0
 PROBE_S = 0.3
 MAX_LIST_BYTES = 1_048_576
+_UNREADABLE = (orjson.JSONDecodeError, LookupError, TypeError, AttributeError)
 FORGOTTEN_AFTER = 3  # failed looks in a row; one slow answer of a busy machine is no reason
 
 
@@ -61,10 +63,28 @@ class FoundModels:
         if self._look is not None:
             self._look.kill()
 
+    def find(self, faults: FaultMap) -> tuple[ModelCard, ...]:
+        """Look now, and wait for it as long as the caller does.
+
+        Raises:
+            VendorError: As `faults` read the answer, or because there was none.
+        """
+        status, headers, body = self._get()
+        if status != 200:
+            raise faults.of_response(status, headers, body)
+        try:
+            return self._read(orjson.loads(body))
+        except _UNREADABLE as error:
+            raise faults.of_page(body) from error
+
     def _find(self) -> None:
         try:
-            found = self._ask()
-        except (VendorError, gevent.Timeout, orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+            with gevent.Timeout(PROBE_S):
+                status, _, body = self._get()
+            if status != 200:
+                raise LookupError(status)
+            found = self._read(orjson.loads(body))
+        except (VendorError, gevent.Timeout, *_UNREADABLE) as error:
             self._failures += 1
             log.debug("no models found at %s: %s", self._url, type(error).__name__)
             if self._failures >= FORGOTTEN_AFTER:
@@ -77,11 +97,6 @@ class FoundModels:
         finally:
             self._look = None
 
-    def _ask(self) -> tuple[ModelCard, ...]:
-        with (
-            gevent.Timeout(PROBE_S),
-            self._http.request("GET", self._url, headers=self._headers()) as response,
-        ):
-            if response.status != 200:
-                raise LookupError(response.status)
-            return self._read(orjson.loads(response.read_up_to(MAX_LIST_BYTES)))
+    def _get(self) -> tuple[int, Mapping[str, str], bytes]:
+        with self._http.request("GET", self._url, headers=self._headers()) as response:
+            return response.status, response.headers, response.read_up_to(MAX_LIST_BYTES)

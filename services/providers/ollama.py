@@ -46,6 +46,9 @@ class Ollama(OpenAICompatible):
     def models(self) -> tuple[ModelCard, ...]:
         return () if self._is_off else self._found.cards()
 
+    def find(self) -> tuple[ModelCard, ...] | None:
+        return None if self._is_off else self._found.find(self._faults)
+
     def close(self) -> None:
         self._found.close()
         super().close()

@@ -38,6 +38,9 @@ class Vllm(OpenAICompatible):
     def models(self) -> tuple[ModelCard, ...]:
         return () if self._found is None else self._found.cards()
 
+    def find(self) -> tuple[ModelCard, ...] | None:
+        return None if self._found is None else self._found.find(self._faults)
+
     def close(self) -> None:
         if self._found is not None:
             self._found.close()

@@ -6,7 +6,7 @@ A provider without a line in `SIMULATED` (or in `LOCAL`) fails here: a vendor co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,39 +21,11 @@ from services.events import ReasoningDelta, Stop, TextDelta, Usage
 from services.providers import demo
 from services.providers.base import ChatMessage, ChatProvider, ChatRequest, ModelCard, ProviderSpec
 from services.wire import http_client, websocket_client
-from simulators.ark import ENDPOINT, ArkSimulator
-from simulators.dashscope import DashScopeSimulator
 from simulators.faults import Fault
-from simulators.openai import KEY, OpenAISimulator, answer_to
-from simulators.spark import APP_ID, SECRET, SparkSimulator
+from simulators.openai import KEY, answer_to
+from tests.vendors import SIMULATED, Simulator, simulator_of
 
 SPECS = {spec.name: spec for spec in collect("services.providers", ProviderSpec)}
-SIMULATED: Mapping[str, Callable[[str], dict[str, str]]] = {
-    "openai": lambda url: {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{url}/openai/v1"},
-    "deepseek": lambda url: {"DEEPSEEK_API_KEY": KEY, "DEEPSEEK_BASE_URL": f"{url}/deepseek"},
-    "dashscope": lambda url: {"DASHSCOPE_API_KEY": KEY, "DASHSCOPE_BASE_URL": f"{url}/api/v1"},
-    "ollama": lambda url: {"OLLAMA_BASE_URL": f"{url}/ollama"},
-    "vllm": lambda url: {"VLLM_BASE_URL": f"{url}/vllm/v1"},
-    "ark": lambda url: {
-        "ARK_API_KEY": KEY,
-        "ARK_BASE_URL": f"{url}/api/v3",
-        "ARK_ENDPOINT": f"doubao-1-5-pro-32k={ENDPOINT}",
-    },
-    "spark": lambda url: {
-        "SPARK_APP_ID": APP_ID,
-        "SPARK_API_KEY": KEY,
-        "SPARK_API_SECRET": SECRET,
-        "SPARK_BASE_URL": url.replace("http", "ws", 1),
-    },
-    "spark http": lambda url: {"SPARK_API_PASSWORD": KEY, "SPARK_BASE_URL": url},
-}
-Simulator = OpenAISimulator | SparkSimulator
-SIMULATORS: Mapping[str, type[Simulator]] = {  # one for all the others
-    "ark": ArkSimulator,
-    "dashscope": DashScopeSimulator,
-    "spark": SparkSimulator,
-    "spark http": SparkSimulator,
-}
 HTTP = sorted(SIMULATED.keys() - {"spark"})  # the others' answers are bodies of HTTP
 GIVING_A_REASON = sorted(SIMULATED.keys() - {"spark", "spark http"})
 LOCAL = {"demo"}
@@ -114,7 +86,7 @@ def any_vendor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         yield vendor_of(request.param, None)
         return
     assert request.param in SIMULATED, "a vendor comes with its simulator"
-    with SIMULATORS.get(request.param, OpenAISimulator)() as simulator:
+    with simulator_of(request.param) as simulator:
         vendor = vendor_of(request.param, simulator)
         simulator.calls.clear()
         yield vendor
@@ -124,7 +96,7 @@ def any_vendor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(params=sorted(SIMULATED))
 def vendor(request: pytest.FixtureRequest) -> Iterator[Vendor]:
     """Every provider that is reached over a network."""
-    with SIMULATORS.get(request.param, OpenAISimulator)() as simulator:
+    with simulator_of(request.param) as simulator:
         vendor = vendor_of(request.param, simulator)
         simulator.calls.clear()
         yield vendor
