@@ -17,8 +17,9 @@ from services.identity import Identity
 from services.ids import digest, new_id, new_secret
 
 from .credentials import is_plausible
-from .names import checked_name, fold
-from .passwords import Passwords
+from .former_passwords import is_former
+from .names import MAX_LENGTH, MAX_STORED, checked_name, fold
+from .passwords import MIN_LENGTH, Passwords
 from .sessions import Sessions
 from .throttle import LoginThrottle
 from .tokens import DAY_S, Origin, Tokens
@@ -77,6 +78,8 @@ class Accounts:
         *,
         guest: Identity | None = None,
         address: str = "",
+        longest_name: int = MAX_LENGTH,
+        shortest_password: int = MIN_LENGTH,
     ) -> SignedIn:
         """A new user; of parallel registrations of one name exactly one succeeds.
 
@@ -84,15 +87,16 @@ class Accounts:
             guest: The guest who asks; it becomes this user and keeps its conversations and what it has left. An
                 identity that is no guest's is ignored.
             address: Where the request comes from; empty when unknown.
+            longest_name: At most `names.MAX_STORED`, for an edge whose clients know other rules.
 
         Raises:
             InvalidRequest: Names `username`, `password` or `email`.
             Conflict: The name is taken (`field` is `username`).
             RateLimited: Too many accounts from this address.
         """
-        name = checked_name(username)
+        name = checked_name(username, longest=longest_name)
         email = checked_email(email)
-        password = self._passwords.check_form(password)
+        password = self._passwords.check_form(password, shortest=shortest_password)
         if self._registrations is not None and (wait_s := self._registrations(address)) > 0:
             raise RateLimited("Too many new accounts from this address.", retry_after_s=round(wait_s, 1))
         with self._uow.read() as session:
@@ -134,14 +138,15 @@ class Accounts:
             Unauthenticated: The two do not fit.
             RateLimited: Too many failures.
         """
-        password = self._passwords.check_form(password)
-        folded = fold(checked_name(username))
+        typed, password = password, self._passwords.check_form(password, shortest=1)
+        folded = fold(checked_name(username, longest=MAX_STORED))
         if self._throttle is not None:
             self._throttle.begin(folded, address)
         with self._uow.read() as session:
             user = session.scalar(select(User).where(User.name_folded == folded))
         stored = user.password_hash if user is not None else None
-        if not self._passwords.verify(stored, password) or user is None or stored is None:
+        fits = self._passwords.verify(stored, typed if stored is not None and is_former(stored) else password)
+        if not fits or user is None or stored is None:
             raise Unauthenticated("The user name and the password do not fit together.")
         if self._throttle is not None:
             self._throttle.succeed(folded, address)
@@ -181,7 +186,7 @@ class Accounts:
             InvalidRequest: Names `old` or `new`.
             RateLimited: Too many failures.
         """
-        old = self._passwords.check_form(old, field="old")
+        old = self._passwords.check_form(old, field="old", shortest=1)
         new = self._passwords.check_form(new, field="new")
         with self._uow.read() as session:
             user = session.get(User, identity.user_id)
@@ -201,7 +206,7 @@ class Accounts:
         Raises:
             NotFound: No user has this name.
         """
-        folded = fold(checked_name(username))
+        folded = fold(checked_name(username, longest=MAX_STORED))
         ticket = new_secret()
 
         def work(session: Session) -> None:

@@ -14,6 +14,8 @@ from gevent.threadpool import ThreadPool
 
 from services.errors import InvalidRequest, ServerBusy
 
+from .former_passwords import SPARK_MOBILE, WERKZEUG, fits_werkzeug, is_former, spark_mobile_md5
+
 T = TypeVar("T")
 
 MIN_LENGTH, MAX_LENGTH = 8, 256
@@ -37,14 +39,14 @@ class Passwords:
     def close(self) -> None:
         self._threads.kill()
 
-    def check_form(self, password: str, *, field: str = "password") -> str:
+    def check_form(self, password: str, *, field: str = "password", shortest: int = MIN_LENGTH) -> str:
         """The password as it is hashed: the same letters whatever the keyboard composes them of.
 
         Raises:
             InvalidRequest: Too short, too long, or with characters nobody can type.
         """
-        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-            raise InvalidRequest(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.", field=field)
+        if not shortest <= len(password) <= MAX_LENGTH:
+            raise InvalidRequest(f"A password has {shortest} to {MAX_LENGTH} characters.", field=field)
         if any(unicodedata.category(char) in ("Cc", "Cs") for char in password):
             raise InvalidRequest("A password cannot hold control characters.", field=field)
         return unicodedata.normalize("NFKC", password)
@@ -54,15 +56,27 @@ class Passwords:
         return self._in_thread(self._hasher.hash, password)
 
     def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password fits; for None, nobody's password, the same work is done and the answer is no."""
+        """Whether the password fits; for None, nobody's password, the same work is done and the answer is no.
+
+        Args:
+            password: As `check_form` gave it; exactly as it was typed for a `former_passwords` form.
+        """
         return self._in_thread(self._verify, stored or self._nobodys, password) and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other costs than today's."""
-        return self._hasher.check_needs_rehash(stored)
+        """Whether a hash was made with other costs than today's, or by a server people moved from."""
+        return is_former(stored) or self._hasher.check_needs_rehash(stored)
+
+    def keep_spark_mobile(self, md5: str) -> str:
+        """What to store for a user of the old spark-mobile server, whose MD5 this is."""
+        return SPARK_MOBILE + self.hash(md5)
 
     def _verify(self, stored: str, password: str) -> bool:
         try:
+            if stored.startswith(WERKZEUG):
+                return fits_werkzeug(stored.removeprefix(WERKZEUG), password)
+            if stored.startswith(SPARK_MOBILE):
+                stored, password = stored.removeprefix(SPARK_MOBILE), spark_mobile_md5(password)
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
             return False
