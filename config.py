@@ -243,6 +243,17 @@ class PictureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompatSettings:
+    """The older backends whose clients are served beside our own; see docs/compat/"""
+
+    backends: tuple[str, ...] = setting(
+        ("all",),
+        "Older backends served: all, none, or names; a name may have @/prefix, @:port or @off behind it.",
+        env="COMPAT",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every slice of the core. Vendors have slices of their own, beside their adapters."""
 
@@ -253,6 +264,7 @@ class Settings:
     turns: TurnSettings
     relay: RelaySettings
     pictures: PictureSettings
+    compat: CompatSettings
 
     @property
     def guests_allowed(self) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
+from flask import Flask
 
 import config
 from blueprints.registration import register
@@ -40,6 +41,8 @@ class Application:
     flask: flask.Flask
     gateway: Gateway
     services: Services
+    others: Mapping[int, Flask]
+    """What older backends are served on ports of their own."""
 
     @property
     def wsgi(self) -> Callable[..., Any]:
@@ -55,6 +58,11 @@ class Application:
             engine=self.gateway.socketio.server.eio,
             limits=self.gateway.limits,
         )
+
+    def other_workers(self) -> list[Worker]:
+        """What serves the other ports, on the same host."""
+        host, limits = self.services.settings.server.host, self.gateway.limits
+        return [Worker(app.wsgi_app, host, port, limits=limits) for port, app in self.others.items()]
 
     def close(self) -> None:
         """Let everything go, last built first."""
@@ -72,8 +80,8 @@ def create_app(settings: config.Settings, env: Mapping[str, str]) -> Application
     app = flask.Flask("parley", static_folder=None)
     app.secret_key = settings.server.secret_key or kept_secret(settings.server.data_dir)
     gateway = Gateway(app, services)
-    register(app, services, gateway.origins)
-    return Application(app, gateway, services)
+    others = register(app, services, gateway.origins)
+    return Application(app, gateway, services, others)
 
 
 def serve(env: Mapping[str, str]) -> int:
@@ -90,12 +98,14 @@ def serve(env: Mapping[str, str]) -> int:
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     try:
-        worker = application.worker()
-        worker.start()
+        worker, others = application.worker(), application.other_workers()
+        for each in (worker, *others):
+            each.start()
         print(_ready(application.services, *worker.address), flush=True)
         worker.run()
         application.services.turns.drain(settings.server.drain_s)
-        worker.stop()
+        for each in (worker, *others):
+            each.stop()
     finally:
         application.close()
     return 0

@@ -22,7 +22,7 @@ class Callers:
 
     def __init__(self, doorkeeper: Doorkeeper, origins: OriginRule) -> None:
         self._doorkeeper = doorkeeper
-        self._origins = origins
+        self.origins = origins
         self._keyless = _KeylessGuests(doorkeeper)
 
     def check_origin(self) -> None:
@@ -41,7 +41,7 @@ class Callers:
         """Whether the page that asks may use its visitor's cookies; what is no page may."""
         origin = request.headers.get("Origin")
         if origin is not None:
-            return self._origins.trusts(origin, request.headers.get("Host"))
+            return self.origins.trusts(origin, request.headers.get("Host"))
         return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
     def caller(self) -> Identity:

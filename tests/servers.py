@@ -28,8 +28,9 @@ class Site:
         settings = config.load(env)
         self.services: Services = assemble(settings, env, specs=specs)
         self.app = flask.Flask("parley", static_folder=None)
+        self.app.secret_key = "signs the cookies of a test"
         self._gateway = Gateway(self.app, self.services)
-        register(self.app, self.services, self._gateway.origins)
+        self.others = register(self.app, self.services, self._gateway.origins)
         self._worker = Worker(
             self.app.wsgi_app,
             settings.server.host,

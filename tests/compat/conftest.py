@@ -1,0 +1,3 @@
+"""A server around a scripted model, for every file here."""
+
+from tests.servers import site, site_env, stand  # noqa: F401
