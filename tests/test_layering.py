@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "services.conversations": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.pictures": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
+    "services.administration": {"config", "db", WORDBOOKS, "services.accounts", "services.quota"},
     "db": {"config"},
     "simulators": set(),
     "benchmarks": {"config", "services", "simulators", "sockets"},

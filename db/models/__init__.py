@@ -1,5 +1,6 @@
 """Every table, one family a file."""
 
+from db.models.compat import Academy, Administrator, Coupon, CouponUse, Imported
 from db.models.conversation import Conversation
 from db.models.credential import BearerToken, BrowserSession, PasswordReset
 from db.models.message import Message
@@ -10,10 +11,15 @@ from db.models.turn import Turn, TurnCheckpoint
 from db.models.user import User
 
 __all__ = [
+    "Academy",
     "Account",
+    "Administrator",
     "BearerToken",
     "BrowserSession",
     "Conversation",
+    "Coupon",
+    "CouponUse",
+    "Imported",
     "LedgerEntry",
     "Message",
     "PasswordReset",

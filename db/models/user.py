@@ -14,7 +14,7 @@ class User(Base):
     __tablename__ = "user"
 
     id: Mapped[Id] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64).with_variant(String(80), "mysql", "mariadb"))
     name_folded: Mapped[str | None] = mapped_column(String(128), unique=True)
     """NFKC and case-folded; None for guests. The unique constraint decides between parallel registrations."""
     email: Mapped[str | None] = mapped_column(String(254))

@@ -46,13 +46,14 @@ def _entries(session: Session) -> Iterator[str]:
 
 
 def _turns(session: Session) -> Iterator[str]:
-    """Every charge has a turn that tells the same; every charged turn has an entry."""
+    """Every charge but a withdrawal has a turn that tells the same; every charged turn has an entry."""
     charges = select(Turn.id, Turn.charged, LedgerEntry.charged).select_from(LedgerEntry)
     same = and_(LedgerEntry.turn_id == Turn.id, LedgerEntry.kind == "tokens")
     unlike = (
         charges.outerjoin(Turn, Turn.id == LedgerEntry.turn_id)
         .add_columns(LedgerEntry.turn_id)
-        .where(LedgerEntry.kind == "tokens", LedgerEntry.charged != func.coalesce(Turn.charged, 0))
+        .where(LedgerEntry.kind == "tokens", LedgerEntry.turn_id.is_not(None))
+        .where(LedgerEntry.charged != func.coalesce(Turn.charged, 0))
     )
     for _, stored, charged, turn_id in session.execute(unlike):
         yield f"turn {turn_id}: {charged} tokens charged in the ledger, {stored} on the turn."

@@ -71,6 +71,21 @@ class Ledger:
         session.add(_entry(user_id=user_id, kind=kind, granted=amount, settled=True, note=note, now_ms=now_ms))
         session.flush()
 
+    def withdraw(self, session: Session, *, user_id: str, kind: Kind, amount: int, now_ms: int, note: str) -> None:
+        """Take from what a user may spend, for no turn: an administrator's correction.
+
+        Raises:
+            QuotaExceeded: Less than that is left.
+        """
+        if amount < 0:
+            raise ValueError("A withdrawal cannot give.")
+        if not _change(session, user_id, kind, -amount):
+            raise QuotaExceeded(f"Less than {amount} {kind} are left.")
+        entry = _entry(user_id=user_id, kind=kind, settled=True, note=note, now_ms=now_ms)
+        entry.charged = amount
+        session.add(entry)
+        session.flush()
+
     def balance(self, session: Session, user_id: str) -> Quota:
         """What the user may still spend.
 

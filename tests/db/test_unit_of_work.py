@@ -278,4 +278,4 @@ class TestMariadb:
     def test_a_value_that_does_not_fit_is_an_error(self, uow: UnitOfWork) -> None:
         """Never cut short in silence."""
         with pytest.raises(Exception, match="too long"), uow() as session:
-            session.add(user("u1", "x" * 65))
+            session.add(user("u1", "x" * 81))
