@@ -263,7 +263,7 @@ def vendor_findings(env: Mapping[str, str], *, offline: bool) -> Iterator[Findin
     done = subprocess.run(
         [sys.executable, *probes, *(["--offline"] if offline else [])],
         cwd=run.ROOT,
-        env=dict(env),
+        input=json.dumps(dict(env)),
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -144,8 +144,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendors]:
 
 def said(vendors: Vendors, **env: str) -> dict[str, doctor.Finding]:
     """What is found of each vendor; never a vendor's word, a key or an address."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    first, *findings = doctor.vendor_findings({**kept, **vendors.env, **env}, offline=False)
+    first, *findings = doctor.vendor_findings({**vendors.env, **env}, offline=False)
     assert "10 s at most" in first.text
     for finding in findings:
         assert not any(word in finding.text for word in ("imulat", "127.0.0.1", KEY, SECRET, "sk-wrong")), finding
@@ -174,7 +173,7 @@ def test_every_vendor_is_asked_for_a_few_tokens(vendors: Vendors) -> None:
 
 def test_offline_asks_nobody(vendors: Vendors) -> None:
     """Settings are looked at all the same, every vendor's."""
-    env = {**os.environ, **vendors.env, "SPARK_API_KEY": "", "APP_ID": "a", "DASHSCOPE_BASE_URL": "http://x/v9"}
+    env = {**vendors.env, "SPARK_API_KEY": "", "APP_ID": "a", "DASHSCOPE_BASE_URL": "http://x/v9"}
     found = [finding.text for finding in doctor.vendor_findings(env, offline=True)]
     assert [text.split(" ")[0] for text in found] == ["APP_ID", "SPARK_API_KEY"]
     assert not any(vendors[name].calls for name in (*ASKED, *LISTED))
@@ -241,7 +240,7 @@ def test_a_vendor_that_is_not_there_is_told(vendors: Vendors, monkeypatch: pytes
     assert set(found) == {*ASKED, *LISTED}
     assert all(text.startswith("Nothing answers at its address") for text in found.values())
     monkeypatch.setattr(run, "CHINESE", True)
-    _, *chinese = doctor.vendor_findings({**os.environ, **away}, offline=False)
+    _, *chinese = doctor.vendor_findings(away, offline=False)
     assert all("：其地址无法连接：" in finding.text for finding in chinese)
 
 

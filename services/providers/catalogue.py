@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import config
 from services.errors import ModelUnavailable, ModelUnknown
 from services.providers.base import AdoptsModels, ChatProvider, ModelCard, ProviderSpec
 from services.providers.breaker import Breaker
+from services.providers.chains import read_chains
 from services.providers.route import Link, Route
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,8 @@ class CatalogueSettings:
 
     model_chains: str = config.setting(
         "",
-        "Models that stand in for one another, as name=model>model>model; several chains separated by semicolons.",
+        "Models that stand in for one another, as name=model>model>model, or that share the turns by weight, as"
+        " name=model*3,model>model; several chains separated by semicolons.",
         env="MODEL_CHAINS",
     )
 
@@ -39,7 +42,14 @@ class _Entry:
 class Catalogue:
     """Builds the providers and answers for their models. Never touches the network itself."""
 
-    def __init__(self, specs: Iterable[ProviderSpec], env: Mapping[str, str], settings: config.TurnSettings) -> None:
+    def __init__(
+        self,
+        specs: Iterable[ProviderSpec],
+        env: Mapping[str, str],
+        settings: config.TurnSettings,
+        *,
+        random: Callable[[], float] = random.random,
+    ) -> None:
         """Build every provider from its slice of the environment.
 
         Raises:
@@ -52,7 +62,8 @@ class Catalogue:
             provider = spec.build(config.read(spec.settings, env, prefix=spec.prefix))
             self._entries[spec.name] = _Entry(provider, Breaker())
         self._default = settings.default_model
-        self._chains = _chains(config.read(CatalogueSettings, env).model_chains)
+        self._chains = read_chains(config.read(CatalogueSettings, env).model_chains)
+        self._random = random
         self._check()
 
     def cards(self) -> tuple[ModelCard, ...]:
@@ -85,7 +96,9 @@ class Catalogue:
         if card is None:
             raise ModelUnknown("No model of that name is served here.", field="model")
         own = self._own()
-        members = (own[name] for name in self._chains.get(model_id, (model_id,)) if name in own)
+        chained = self._chains.get(model_id)
+        names = chained.order(self._random) if chained else [model_id]
+        members = (own[name] for name in names if name in own)
         chain = tuple(self._link(member) for member in members if member.available)
         if not chain:
             raise ModelUnavailable("This model has no key here; ask the operator or choose another one.", field="model")
@@ -114,8 +127,8 @@ class Catalogue:
         """The providers' models with the chains among them."""
         own = self._own()
         cards = dict(own)
-        for public_id, names in self._chains.items():
-            members = [own[name] for name in names if name in own]
+        for public_id, chain in self._chains.items():
+            members = [own[name] for name in chain.models if name in own]
             if members:
                 face = next((card for card in members if card.available), members[0])
                 name = own[public_id].name if public_id in own else public_id
@@ -132,27 +145,21 @@ class Catalogue:
             providers = (entry.provider for entry in self._entries.values())
             return not any(isinstance(provider, AdoptsModels) and provider.adopt(name) for provider in providers)
 
-        for public_id, names in self._chains.items():
-            for name in names:
+        for public_id, chain in self._chains.items():
+            for name in chain.models:
                 if unknown(name):
-                    raise config.ConfigError(f"MODEL_CHAINS: {public_id} names {name}, which no provider serves.")
+                    raise config.ConfigError(
+                        f"MODEL_CHAINS: {public_id} names {name}, which no provider serves.",
+                        f"MODEL_CHAINS：{public_id} 中的 {name} 没有任何服务商提供。",
+                    )
         if self._default and self._default not in self._chains and unknown(self._default):
             served = ", ".join([*own, *self._chains])
-            raise config.ConfigError(f"DEFAULT_MODEL must be one of {served}, not {self._default!r}.")
+            raise config.ConfigError(
+                f"DEFAULT_MODEL must be one of {served}, not {self._default!r}.",
+                f"DEFAULT_MODEL 应为以下之一：{served}，而不是 {self._default!r}。",
+            )
 
 
 def with_proxies(env: Mapping[str, str]) -> dict[str, str]:
     """The environment, with proxies under the names that settings have."""
     return {**{name: env[name.lower()] for name in _PROXIES if env.get(name.lower())}, **env}
-
-
-def _chains(text: str) -> dict[str, tuple[str, ...]]:
-    """`MODEL_CHAINS` as public id -> members."""
-    chains: dict[str, tuple[str, ...]] = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        public_id, equals, rest = part.partition("=")
-        names = tuple(name.strip() for name in rest.split(">"))
-        if not equals or not public_id.strip() or not all(names) or len(set(names)) != len(names):
-            raise config.ConfigError(f"MODEL_CHAINS must read name=model>model;..., not {part!r}.")
-        chains[public_id.strip()] = names
-    return chains

@@ -1,6 +1,6 @@
 """Asks every vendor that is set up for a few words; `./run doctor` runs this as a process of its own, under gevent.
 
-Writes one line of JSON for each `Probed`. With `--offline` only the settings are tried out.
+Reads the settings as a JSON object, writes one line of JSON for each `Probed`. With `--offline` nobody is asked.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -81,7 +80,7 @@ def main(arguments: list[str]) -> None:
     """Print what was found."""
     logging.disable()  # vendors' own words are for the server's log
     specs = collect("services.providers", ProviderSpec)
-    for probed in probes(specs, with_proxies(os.environ), offline="--offline" in arguments):
+    for probed in probes(specs, with_proxies(json.load(sys.stdin)), offline="--offline" in arguments):
         print(json.dumps(dataclasses.asdict(probed)), flush=True)
 
 

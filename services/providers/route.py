@@ -115,14 +115,14 @@ class Route:
             following: int | None
             if text:
                 broke = broke or failure
-                following = self._continuing(index, failure, continuations)
+                wait_s = self._backoff.wait_s(1, failure.retry_after_s)
+                following = self._continuing(index, failure, continuations, may_wait=wait_s is not None)
                 continuations += 1
                 failures = 1
-                wait_s = self._backoff.wait_s(1, failure.retry_after_s)
             else:
                 failures += 1
                 following, wait_s = self._instead(index, failure, failures)
-            if following is None or (following == index and wait_s is None):
+            if following is None:
                 raise broke or failure
             if reasoned and not text:
                 reasoned = False
@@ -157,12 +157,12 @@ class Route:
                 return index, wait_s
         return self._after(index), None
 
-    def _continuing(self, index: int, failure: VendorError, continuations: int) -> int | None:
+    def _continuing(self, index: int, failure: VendorError, continuations: int, *, may_wait: bool) -> int | None:
         """Who can go on after the text: the same member first, then a later one, where their cards say so."""
         if continuations >= CONTINUATIONS or isinstance(failure, ContentBlocked):
             return None
         later = next((at for at in range(index + 1, len(self._chain)) if self._chain[at].card.continues), None)
-        same = index if self._chain[index].card.continues and failure.retryable else None
+        same = index if self._chain[index].card.continues and failure.retryable and may_wait else None
         first, second = (same, later) if continuations == 0 else (later, same)
         return first if first is not None else second
 

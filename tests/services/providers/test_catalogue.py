@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 import pytest
 
@@ -27,10 +30,13 @@ def spec(provider: ScriptedProvider, order: int) -> ProviderSpec:
 
 
 def catalogue(
-    *providers: ScriptedProvider, chains: str = "", settings: config.TurnSettings | None = None
+    *providers: ScriptedProvider,
+    chains: str = "",
+    settings: config.TurnSettings | None = None,
+    random: Callable[[], float] = lambda: 0.0,
 ) -> Catalogue:
     specs = [spec(provider, order) for order, provider in enumerate(providers)]
-    return Catalogue(reversed(specs), {"MODEL_CHAINS": chains}, settings or config.TurnSettings())
+    return Catalogue(reversed(specs), {"MODEL_CHAINS": chains}, settings or config.TurnSettings(), random=random)
 
 
 def members(route: Route) -> list[str]:
@@ -80,7 +86,21 @@ def test_a_chain_can_stand_behind_a_model_or_a_name_of_its_own() -> None:
     assert models.find("best").card is not None
 
 
-@pytest.mark.parametrize("chains", ["a", "=a", "x=", "x=a>>b", "x=a>a", "x=a>nobody"])
+def test_a_step_shares_the_turns_by_weight() -> None:
+    """Three to one, each time the rest of the step before the next one; a member without a key takes no share."""
+    providers = [ScriptedProvider(name) for name in ("a", "b", "c")]
+    closed = ScriptedProvider("d", available=False)
+    models = catalogue(*providers, closed, chains="x=a*3, b ,d*9>c", random=Random(7).random)
+    orders = Counter("".join(members(models.find("x"))) for _ in range(4_000))
+    assert set(orders) == {"abc", "bac"}
+    assert 0.70 < orders["abc"] / 4_000 < 0.80
+    assert models.find("x").card.provider == "a"
+
+
+@pytest.mark.parametrize(
+    "chains",
+    ["a", "=a", "x=", "x=a>>b", "x=a>a", "x=a,a>b", "x=a,>b", "x=a>nobody", "x=a*0", "x=a*b", "x=a*1.5", "x=a*"],
+)
 def test_a_chain_that_means_nothing_is_refused_by_name(chains: str) -> None:
     """The error names the variable."""
     with pytest.raises(config.ConfigError, match="^MODEL_CHAINS"):

@@ -135,6 +135,15 @@ def test_the_second_continuation_is_by_the_next_member_that_can() -> None:
     assert second.asked == []
 
 
+def test_a_vendor_that_asks_for_a_long_wait_midway_is_continued_by_another() -> None:
+    """The reader does not wait for minutes when somebody else can go on."""
+    first = ScriptedProvider("a", [TextDelta("1"), VendorOverloaded("busy", retry_after_s=300)], continues=True)
+    second = ScriptedProvider("b", [TextDelta("2"), DONE], continues=True)
+    trip = Trip(first, second)
+    assert trip.run() == [TextDelta("1"), StateChanged("switching"), TextDelta("2"), Stop("stop", None)]
+    assert trip.slept == []
+
+
 def test_text_of_a_vendor_that_cannot_continue_is_kept_as_it_is() -> None:
     """Half an answer is never followed by another answer."""
     other = ScriptedProvider("b", [TextDelta("other"), DONE])
