@@ -232,6 +232,27 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """How long one may speak, and how much sound may wait."""
+
+    max_s: float = setting(
+        600.0, "Seconds of sound one voice turn takes; the transcript ends there.", env="VOICE_MAX_S", minimum=1
+    )
+    idle_s: float = setting(
+        60.0, "Seconds without sound from the client that end a voice turn.", env="VOICE_IDLE_S", minimum=1
+    )
+    silence_s: float = setting(
+        60.0, "Seconds of silence in the sound that end a voice turn; 0 for none.", env="VOICE_SILENCE_S", minimum=0
+    )
+    ahead_s: float = setting(
+        2.0, "Seconds of sound that may wait for the recogniser.", env="VOICE_AHEAD_S", minimum=0.2, maximum=60
+    )
+    max_speed: float = setting(
+        8.0, "How many times faster than it was spoken sound may come.", env="VOICE_MAX_SPEED", minimum=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PictureSettings:
     """Drawing pictures, which this version does not do yet; read so that an existing `.env` stays right."""
 
@@ -254,6 +275,20 @@ class CompatSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatbotSettings:
+    """How the widget of bailian-chatbot looks; see docs/compat/bailian-chatbot.md"""
+
+    online: bool = setting(True, "Show the widget as online.", env="CHATBOT_ONLINE")
+    welcome: str = setting("您好，请问有什么可以帮您？", "The widget's first bubble.", env="CHATBOT_WELCOME")
+    font_size: int = setting(14, "Pixels of its letters.", env="CHATBOT_FONT_SIZE", minimum=8, maximum=40)
+    user_avatar: str = setting("/static/icon.svg", "Picture beside the visitor's words.", env="CHATBOT_USER_AVATAR")
+    bot_image: str = setting("/static/icon.svg", "Picture beside the answers.", env="CHATBOT_BOT_IMAGE")
+    buttons: tuple[str, ...] = setting(
+        (), "Questions offered as buttons, as text=question, separated by commas.", env="CHATBOT_BUTTONS"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every slice of the core. Vendors have slices of their own, beside their adapters."""
 
@@ -263,8 +298,10 @@ class Settings:
     accounts: AccountSettings
     turns: TurnSettings
     relay: RelaySettings
+    voice: VoiceSettings
     pictures: PictureSettings
     compat: CompatSettings
+    chatbot: ChatbotSettings
 
     @property
     def guests_allowed(self) -> bool:
@@ -315,6 +352,14 @@ def slices() -> Iterator[tuple[dataclasses.Field[Any], type]]:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
     return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+_FOR_CHILDREN = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
+
+
+def bare_environment() -> dict[str, str]:
+    """What a process at the server's side sees of the environment: no key, no password."""
+    return {name: value for name in _FOR_CHILDREN if (value := os.environ.get(name)) is not None}
 
 
 def environment(folder: Path) -> dict[str, str]:

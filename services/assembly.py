@@ -35,6 +35,8 @@ from services.quota.ledger import Ledger
 from services.quota.rate_limit import RateLimit
 from services.relay.memory_log import MemoryLogs
 from services.relay.watchdog import Watchdog
+from services.speech.base import SpeechSpec
+from services.speech.catalogue import Recognisers
 from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
 from services.turns.checkpoints import Checkpoints
@@ -43,6 +45,7 @@ from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
 from services.turns.turns import Turns
+from services.turns.voice import VoiceTurns
 from services.turns.welcome import Welcomes
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,8 @@ class Services:
     catalogue: Catalogue
     turns: Turns
     text_turns: TextTurns
+    recognisers: Recognisers
+    voice_turns: VoiceTurns
     welcomes: Welcomes
     close: Callable[[], None]
 
@@ -91,11 +96,13 @@ def assemble(
     *,
     clock: Clock | None = None,
     specs: Iterable[ProviderSpec] | None = None,
+    speech_specs: Iterable[SpeechSpec] | None = None,
 ) -> Services:
     """Open the database, bring it up to date, end what the last run left, and build the services.
 
     Args:
         specs: The providers; None for every one that `services.providers` registers.
+        speech_specs: The recognisers; None for every one that `services.speech` registers.
 
     Raises:
         config.ConfigError: A vendor's setting is wrong.
@@ -114,7 +121,11 @@ def assemble(
             specs = collect("services.providers", ProviderSpec)
         catalogue = Catalogue(specs, env, settings.turns)
         stack.callback(catalogue.close)
-        built = _build(settings, engine, clock, instance.name, catalogue, stack)
+        if speech_specs is None:
+            speech_specs = collect("services.speech", SpeechSpec)
+        recognisers = Recognisers(speech_specs, env)
+        stack.callback(recognisers.close)
+        built = _build(settings, engine, clock, instance.name, catalogue, recognisers, stack)
         recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
         recovery.run()
         sweeper = gevent.spawn(_sweep_daily, built["uow"], clock)
@@ -134,7 +145,13 @@ def _sweep_daily(uow: UnitOfWork, clock: Clock) -> None:
 
 
 def _build(
-    settings: Settings, engine: Engine, clock: Clock, owner: str, catalogue: Catalogue, stack: ExitStack
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    owner: str,
+    catalogue: Catalogue,
+    recognisers: Recognisers,
+    stack: ExitStack,
 ) -> dict[str, Any]:
     limited = settings.server.rate_limit_enabled
     uow = UnitOfWork(engine)
@@ -190,6 +207,19 @@ def _build(
         clock=clock,
         settings=settings.turns,
     )
+    voice_turns = VoiceTurns(
+        turns=turns,
+        text_turns=text_turns,
+        recognisers=recognisers,
+        uow=uow,
+        settlement=settlement,
+        admission=admission,
+        clock=clock,
+        settings=settings.voice,
+        metrics=metrics,
+        owner=owner,
+    )
+    stack.callback(voice_turns.close)
     metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
     metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
     doorkeeper = Doorkeeper(
@@ -220,6 +250,8 @@ def _build(
         "catalogue": catalogue,
         "turns": turns,
         "text_turns": text_turns,
+        "recognisers": recognisers,
+        "voice_turns": voice_turns,
         "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
         "settlement": settlement,
     }

@@ -15,6 +15,7 @@ import config
 from services.discovery import collect
 from services.providers.base import ProviderSpec
 from services.providers.catalogue import CatalogueSettings
+from services.speech.base import SpeechSpec
 from services.wire.dial import DialSettings
 
 _BEGIN, _END = "<!-- settings: begin -->", "<!-- settings: end -->"
@@ -68,9 +69,12 @@ class Group:
 
 
 def groups() -> tuple[Group, ...]:
-    """The core's slices, what all vendors share, then each vendor in the order in which its models are preferred."""
+    """The core's slices, what all vendors share, each vendor in the order in which its models are preferred."""
     shared = (*(kind for _, kind in config.slices()), CatalogueSettings, DialSettings)
-    specs = sorted(collect("services.providers", ProviderSpec), key=lambda spec: (spec.order, spec.name))
+    specs: list[ProviderSpec | SpeechSpec] = [
+        *sorted(collect("services.providers", ProviderSpec), key=lambda spec: (spec.order, spec.name)),
+        *sorted(collect("services.speech", SpeechSpec), key=lambda spec: (spec.order, spec.name)),
+    ]
     return (
         *(Group(_title(kind), kind, "") for kind in shared),
         *(Group(_title(spec.settings), spec.settings, spec.prefix) for spec in specs),

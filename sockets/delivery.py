@@ -186,6 +186,10 @@ class Delivery:
         viewers[log.turn_id] = viewer
         self.after_reply(viewer.start)
 
+    def followers(self, namespace: str, turn_id: str) -> list[str]:
+        """The connections that follow a turn now."""
+        return [sid for (where, sid), viewers in self._viewers.items() if where == namespace and turn_id in viewers]
+
     def detach(self, namespace: str, sid: str, turn_id: str) -> None:
         """Stop following one turn; harmless when it was not followed."""
         viewer = self._viewers.get((namespace, sid), {}).pop(turn_id, None)

@@ -5,14 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from services.errors import InvalidRequest
+from services.errors import InvalidRequest, UnsupportedMedia
 from services.fields import Fields
 from services.relay.log import Position
 from services.turns.request import AgainRequest, TextRequest
+from services.turns.voice_request import RATES, AnswerRequest, VoiceRequest
 
 CLIENT_EVENTS = ("turn_start", "turn_regenerate", "turn_attach", "turn_stop", "turn_detach", "sync")
 SERVER_EVENTS = (
     "welcome",
+    "turn_state",
+    "turn_delta",
+    "turn_rewind",
+    "turn_end",
+    "conversation_changed",
+    "quota_changed",
+)
+VOICE_CLIENT_EVENTS = (
+    "voice_start",
+    "voice_frame",
+    "voice_end",
+    "voice_cancel",
+    "turn_attach",
+    "turn_stop",
+    "turn_detach",
+    "sync",
+)
+VOICE_SERVER_EVENTS = (
+    "welcome",
+    "voice_ack",
+    "voice_overrun",
+    "voice_refused",
+    "voice_partial",
+    "voice_final",
+    "voice_answer",
     "turn_state",
     "turn_delta",
     "turn_rewind",
@@ -74,6 +100,64 @@ class RegenerateTurn:
             model=fields.optional_text("model", longest=128),
         )
         return cls(request, _window_s(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class StartVoice:
+    """`voice_start`: begin an utterance, or go on with it after a lost line."""
+
+    request: VoiceRequest
+    window_s: float
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        if fields.text("encoding", longest=32) != "pcm_s16le":
+            raise UnsupportedMedia("Only pcm_s16le is taken: 16-bit little-endian samples.", field="encoding")
+        rate = fields.integer("rate", low=1, high=1_000_000)
+        if rate not in RATES:
+            raise UnsupportedMedia("rate must be 16000 or 8000: resample before sending.", field="rate")
+        if fields.integer("channels", low=1, high=64, default=1) != 1:
+            raise UnsupportedMedia("Only one channel is taken.", field="channels")
+        request = VoiceRequest(
+            client_id=_client_id(fields),
+            rate=rate,
+            language=fields.optional_text("language", longest=16),
+            model=fields.optional_text("model", longest=128),
+            answer=_answer(fields),
+        )
+        return cls(request, _window_s(fields))
+
+
+def _answer(fields: Fields) -> AnswerRequest | None:
+    if not fields.has("answer"):
+        return None
+    answer = Fields(fields.raw("answer"), name="answer")
+    return AnswerRequest(
+        answer.optional_text("conversation", longest=MAX_ID), answer.optional_text("model", longest=128)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EndVoice:
+    """`voice_end`: `at` bytes in all, and no more will come."""
+
+    turn: str
+    at: int
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        return cls(fields.text("turn", longest=MAX_ID), fields.integer("at", low=0, high=2**53))
+
+
+@dataclass(frozen=True, slots=True)
+class CancelVoice:
+    """`voice_cancel`: end the turn at once."""
+
+    turn: str
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        return cls(fields.text("turn", longest=MAX_ID))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sockets.serving.extension import make_socketio
 from sockets.serving.limits import ServingLimits
 from sockets.serving.origins import OriginPolicy
 from sockets.text import TextNamespace
+from sockets.voice import VoiceNamespace
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,18 @@ class Gateway:
             welcomes=services.welcomes,
             count_error=lambda code: services.metrics.errors.labels(code).inc(),
         )
-        self._namespaces: list[BaseNamespace] = [text]
+        voice = VoiceNamespace(
+            entrance=SocketEntrance(services.doorkeeper, self.origins.trusts),
+            delivery=self.delivery,
+            pacer=self._pacer,
+            turns=services.turns,
+            voice_turns=services.voice_turns,
+            recognisers=services.recognisers,
+            welcomes=services.welcomes,
+            settings=settings.voice,
+            count_error=lambda code: services.metrics.errors.labels(code).inc(),
+        )
+        self._namespaces: list[BaseNamespace] = [text, voice]
         for namespace in self._namespaces:
             self.socketio.server.register_namespace(namespace)
         self._guard = Guard(self._namespaces, services.doorkeeper.still_valid)

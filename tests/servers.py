@@ -14,9 +14,11 @@ import config
 from blueprints.registration import register
 from services.assembly import Services, assemble
 from services.providers.base import ProviderSpec
+from services.speech.base import SpeechSpec
 from sockets.gateway import Gateway
 from sockets.serving.worker import Worker
 from tests.scripted import NoSettings, ScriptedProvider
+from tests.speakers import Ear
 
 PASSWORD = "correct horse battery"
 
@@ -24,9 +26,14 @@ PASSWORD = "correct horse battery"
 class Site:
     """A server that answers `client()`s at once, and real ones once it is `open`."""
 
-    def __init__(self, env: Mapping[str, str], specs: Iterable[ProviderSpec] | None = None) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        specs: Iterable[ProviderSpec] | None = None,
+        speech_specs: Iterable[SpeechSpec] | None = None,
+    ) -> None:
         settings = config.load(env)
-        self.services: Services = assemble(settings, env, specs=specs)
+        self.services: Services = assemble(settings, env, specs=specs, speech_specs=speech_specs)
         self.app = flask.Flask("parley", static_folder=None)
         self.app.secret_key = "signs the cookies of a test"
         self._gateway = Gateway(self.app, self.services)
@@ -77,12 +84,13 @@ def running_server(env: Mapping[str, str]) -> Iterator[str]:
 
 
 class Stand:
-    """A site whose only model does what the test says."""
+    """A site whose only model does what the test says, and whose only recogniser keeps what it hears."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.provider = ScriptedProvider()
+        self.ear = Ear()
         spec = ProviderSpec(name="scripted", settings=NoSettings, prefix="SCRIPTED", build=lambda _: self.provider)
-        self.site = Site(env, [spec])
+        self.site = Site(env, [spec], [self.ear.spec])
         self.services = self.site.services
 
     def audit(self) -> None:

@@ -22,11 +22,12 @@ ALLOWED: dict[str, set[str]] = {
     "sockets": {"config", "services"},
     "blueprints": {"config", "services"},
     "services.assembly": {"config", "db", "services"},
-    "services.settings_catalogue": {"config", WORDBOOKS, "services.providers", "services.wire"},
+    "services.settings_catalogue": {"config", WORDBOOKS, "services.providers", "services.speech", "services.wire"},
     "services.faults": {"config", "db", WORDBOOKS},  # tells the edges what a fault of the database means
     WORDBOOKS: {"config"},
     "services.turns": {"config", "db", "services"},
     "services.providers": {"config", WORDBOOKS, "services.wire", "services.telemetry"},
+    "services.speech": {"config", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.relay": {"config", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.wire": {"config", WORDBOOKS},
     "services.telemetry": {"config", WORDBOOKS},

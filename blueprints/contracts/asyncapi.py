@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blueprints.contracts import voice_events
 from blueprints.contracts.shapes import (
     COUNT,
     FLAG,
@@ -24,6 +25,7 @@ from blueprints.contracts.shapes import (
     words,
 )
 
+MAYBE_ID: Schema = {"type": "string", "maxLength": 64, "description": "Empty for a turn outside any conversation."}
 _WINDOW = {"window_ms": whole(0, 250)}
 _STARTED = obj(
     {"turn": ID, "conversation": ID, "message": ID, "epoch": POSITIVE, "offset": COUNT},
@@ -58,22 +60,27 @@ CLIENT_EVENTS: dict[str, tuple[Schema, Schema]] = {
         obj({"turn": ID, "status": STATUS, "offset": COUNT, "length": COUNT}),
     ),
     "turn_detach": (obj({"turn": ID}), obj()),
-    "sync": (obj(), obj({"running": many(obj({**PLACE, "conversation": ID, "message": ID}))})),
+    "sync": (obj(), obj({"running": many(obj({**PLACE, "conversation": MAYBE_ID, "message": MAYBE_ID}))})),
 }
 """What a client sends, and what a good acknowledgement adds to `ok: true`."""
 
-SERVER_EVENTS: dict[str, Schema] = {
-    "welcome": obj(
+
+def _welcome(model: Schema) -> Schema:
+    return obj(
         {
             "protocol": {"type": "integer", "const": 1},
             "user": ref("User"),
             "quota": ref("Quota"),
             "limits": {"type": "object"},
             "server_time_ms": TIME_MS,
-            "models": many(ref("Model")),
+            "models": many(model),
         },
         {"token": TEXT},
-    ),
+    )
+
+
+SERVER_EVENTS: dict[str, Schema] = {
+    "welcome": _welcome(ref("Model")),
     "turn_state": ref("turn_state"),
     "turn_delta": ref("turn_delta"),
     "turn_rewind": ref("turn_rewind"),
@@ -82,6 +89,18 @@ SERVER_EVENTS: dict[str, Schema] = {
     "quota_changed": ref("Quota"),
 }
 """What the server sends."""
+
+
+_SHARED_BY_TURNS = ("turn_attach", "turn_stop", "turn_detach", "sync")
+
+CHANNELS: dict[str, tuple[dict[str, tuple[Schema, Schema | None]], dict[str, Schema]]] = {
+    "text": ({**CLIENT_EVENTS}, SERVER_EVENTS),
+    "voice": (
+        {**voice_events.CLIENT_EVENTS, **{name: CLIENT_EVENTS[name] for name in _SHARED_BY_TURNS}},
+        {**SERVER_EVENTS, **voice_events.SERVER_EVENTS, "welcome": _welcome(voice_events.SPEECH_MODEL)},
+    ),
+}
+"""By namespace: what a client sends, and what the server sends."""
 
 
 def acknowledgement(good: Schema) -> Schema:
@@ -93,34 +112,42 @@ def acknowledgement(good: Schema) -> Schema:
 
 def document() -> dict[str, Any]:
     """The whole contract."""
-    sent = {name: {"name": name, "payload": payload} for name, (payload, _) in CLIENT_EVENTS.items()}
-    acks = {
-        f"{name}_ack": {"name": f"{name}_ack", "payload": acknowledgement(good)}
-        for name, (_, good) in CLIENT_EVENTS.items()
-    }
-    told = {name: {"name": name, "payload": payload} for name, payload in SERVER_EVENTS.items()}
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Parley",
             "version": "1",
             "description": "Socket.IO 4 on /socket.io/. Each message is an event with one object; each event of a"
-            " client is acknowledged by one object. docs/protocol.md has the rules.",
+            " client but voice_frame is acknowledged by one object. docs/protocol.md has the rules.",
         },
         "defaultContentType": "application/json",
-        "channels": {"text": {"address": "/text", "messages": {**sent, **acks, **told}}},
-        "operations": {
-            **{name: _received(name) for name in CLIENT_EVENTS},
-            **{name: {"action": "send", **_on(name)} for name in SERVER_EVENTS},
-        },
+        "channels": {name: {"address": f"/{name}", "messages": _messages(name)} for name in CHANNELS},
+        "operations": {key: value for name in CHANNELS for key, value in _operations(name).items()},
         "components": {"schemas": SHARED},
     }
 
 
-def _received(name: str) -> dict[str, Any]:
-    return {"action": "receive", **_on(name), "reply": _on(f"{name}_ack")}
+def _messages(channel: str) -> dict[str, Any]:
+    sent, told = CHANNELS[channel]
+    shapes: dict[str, Schema] = {name: payload for name, (payload, _) in sent.items()}
+    shapes |= {f"{name}_ack": acknowledgement(good) for name, (_, good) in sent.items() if good is not None}
+    return {name: {"name": name, "payload": payload} for name, payload in {**shapes, **told}.items()}
 
 
-def _on(message: str) -> dict[str, Any]:
-    channel = "#/channels/text"
-    return {"channel": {"$ref": channel}, "messages": [{"$ref": f"{channel}/messages/{message}"}]}
+def _operations(channel: str) -> dict[str, Any]:
+    """By `<channel>_<event>`."""
+    sent, told = CHANNELS[channel]
+    received = {
+        f"{channel}_{name}": {
+            "action": "receive",
+            **_on(channel, name),
+            **({"reply": _on(channel, f"{name}_ack")} if good is not None else {}),
+        }
+        for name, (_, good) in sent.items()
+    }
+    return {**received, **{f"{channel}_{name}": {"action": "send", **_on(channel, name)} for name in told}}
+
+
+def _on(channel: str, message: str) -> dict[str, Any]:
+    address = f"#/channels/{channel}"
+    return {"channel": {"$ref": address}, "messages": [{"$ref": f"{address}/messages/{message}"}]}

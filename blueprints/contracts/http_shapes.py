@@ -26,7 +26,9 @@ from blueprints.contracts.shapes import (
 _TOKEN = {"id": ID, "name": TEXT, "created_ms": TIME_MS, "expires_ms": nullable(TIME_MS)}
 _OPENAI_USAGE = obj({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT})
 _FINISH = one_of("stop", "length", "content_filter")
-_ENTRIES = ("turn_state", "turn_delta", "turn_rewind", "turn_end")
+_ENTRIES = (
+    "turn_state", "turn_delta", "turn_rewind", "turn_end", "voice_partial", "voice_final", "voice_answer"
+)  # fmt: skip
 _HEAD = {"id": TEXT, "created": COUNT, "model": TEXT, "system_fingerprint": {"type": "null"}}
 
 

@@ -82,9 +82,18 @@ SHARED: dict[str, Schema] = {
             "charged": COUNT,
             "length": COUNT,
             "sha256": SHA256,
-            "message": ID,
+            "message": {"type": "string", "maxLength": 64, "description": "Empty for a turn without a message."},
         },
-        {"error": ref("Error")},
+        {
+            "error": ref("Error"),
+            "bytes": COUNT,
+            "audio_ms": COUNT,
+            "ended_by": one_of("client", "silence", "idle", "length", "recogniser", "turn"),
+            "answer_error": ref("Error"),
+        },
     ),
+    "voice_partial": obj({**PLACE, "text": TEXT}),
+    "voice_final": obj({**PLACE, "text": TEXT, "start_ms": COUNT, "end_ms": COUNT}),
+    "voice_answer": obj({**PLACE, "answer": ID}),
 }
 """Under `components/schemas` of both documents."""

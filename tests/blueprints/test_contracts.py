@@ -11,7 +11,7 @@ import pytest
 import socketio
 from gevent.event import Event
 
-from services.errors import InvalidRequest
+from services.errors import InvalidRequest, UnsupportedMedia
 from services.events import ReasoningDelta, Restarted, Stop, TextDelta
 from services.fields import Fields
 from services.identity import Identity
@@ -153,7 +153,14 @@ def test_every_refusal_is_what_the_contract_says(api: Api) -> None:
         assert faults(told, {"$ref": f"#/components/schemas/{kind}"}, api.document) == [], path
 
 
+NAMES = {
+    "text": (events.CLIENT_EVENTS, events.SERVER_EVENTS),
+    "voice": (events.VOICE_CLIENT_EVENTS, events.VOICE_SERVER_EVENTS),
+}
 SHAPES: dict[str, Any] = {
+    "voice_start": events.StartVoice,
+    "voice_end": events.EndVoice,
+    "voice_cancel": events.CancelVoice,
     "turn_start": events.StartTurn,
     "turn_regenerate": events.RegenerateTurn,
     "turn_attach": events.AttachTurn,
@@ -188,18 +195,23 @@ def test_the_events_are_the_contracts(asyncapi: dict[str, Any]) -> None:
         action: {name for name, operation in operations.items() if operation["action"] == action}
         for action in ("receive", "send")
     }
-    assert by_action == {"receive": set(events.CLIENT_EVENTS), "send": set(events.SERVER_EVENTS)}
-    assert all("reply" in operations[name] for name in events.CLIENT_EVENTS)
+    assert by_action == {
+        "receive": {f"{channel}_{name}" for channel, (sent, _) in NAMES.items() for name in sent},
+        "send": {f"{channel}_{name}" for channel, (_, told) in NAMES.items() for name in told},
+    }
+    silent = {name for name in by_action["receive"] if "reply" not in operations[name]}
+    assert silent == {"voice_voice_frame"}
     for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(asyncapi)):
         found: Any = asyncapi
         for part in reference.split("/"):
             found = found[part]
 
 
-@pytest.mark.parametrize("name", events.CLIENT_EVENTS)
+@pytest.mark.parametrize("name", SHAPES)
 def test_the_fields_of_an_event_are_the_ones_that_are_read(asyncapi: dict[str, Any], name: str) -> None:
     """Nothing is declared that is not looked at, nothing looked at that is not declared; the bounds are the same."""
-    schema = asyncapi["channels"]["text"]["messages"][name]["payload"]
+    channel = "text" if name in events.CLIENT_EVENTS else "voice"
+    schema = asyncapi["channels"][channel]["messages"][name]["payload"]
     whole = {field: _example(shape) for field, shape in schema["properties"].items()}
     assert faults(whole, schema, asyncapi) == []
     read: set[str] = set()
@@ -207,7 +219,7 @@ def test_the_fields_of_an_event_are_the_ones_that_are_read(asyncapi: dict[str, A
         noting = Noting(payload)
         try:
             SHAPES[name].from_wire(Fields(noting))
-        except InvalidRequest:
+        except (InvalidRequest, UnsupportedMedia):
             assert payload is not whole
         read |= noting.read
     assert read == set(schema["properties"])
@@ -223,9 +235,9 @@ def test_the_fields_of_an_event_are_the_ones_that_are_read(asyncapi: dict[str, A
         for wrong in _beyond(shape):
             if name == "turn_stop" and field == "client_id":
                 without.pop("turn", None)  # where both are there the turn counts
-            with pytest.raises(InvalidRequest) as refused:
+            with pytest.raises((InvalidRequest, UnsupportedMedia)) as wrong_one:
                 SHAPES[name].from_wire(Fields({**without, field: wrong}))
-            assert refused.value.field == field
+            assert wrong_one.value.field == field
 
 
 def test_what_a_stock_client_receives_is_what_the_contract_says(stand: Stand, asyncapi: dict[str, Any]) -> None:
@@ -271,6 +283,10 @@ def test_what_a_stock_client_receives_is_what_the_contract_says(stand: Stand, as
 
 def _example(shape: dict[str, Any]) -> Any:
     kind = shape["type"]
+    if "enum" in shape:
+        return shape["enum"][0]
+    if kind == "object":
+        return {name: _example(inner) for name, inner in shape["properties"].items()}
     if kind == "array":
         return [_example(shape["items"])]
     if kind == "string":
@@ -281,6 +297,10 @@ def _example(shape: dict[str, Any]) -> Any:
 def _beyond(shape: dict[str, Any]) -> list[Any]:
     """Values just outside a shape."""
     kind = shape["type"]
+    if "enum" in shape:
+        return ["other", ""] if kind == "string" else [7, "5", True]
+    if kind == "object":
+        return ["no object", []]
     if kind == "array":
         return [[_example(shape["items"])] * (shape["maxItems"] + 1), "no list"]
     if kind == "string":

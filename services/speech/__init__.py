@@ -1,0 +1,1 @@
+"""Recognisers: sound in, words out. One vendor, one file, each found by its `SPEC`."""
