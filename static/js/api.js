@@ -111,6 +111,11 @@ export class Api {
     return `${this.#base}v1/conversations/${encodeURIComponent(id)}/export?format=${format}`;
   }
 
+  /** @param {string} id */
+  pictureAddress(id) {
+    return `${this.#base}v1/pictures/${encodeURIComponent(id)}`;
+  }
+
   /**
    * @param {string} method
    * @param {string} path

@@ -11,6 +11,7 @@ import { i18n } from "./i18n.js";
 import { ModelPicker } from "./model_picker.js";
 import { Notices } from "./notices.js";
 import { Person } from "./person.js";
+import { Pictures } from "./pictures.js";
 import { Shell } from "./shell.js";
 import { Sidebar } from "./sidebar.js";
 import { Speaking } from "./speaking.js";
@@ -28,7 +29,7 @@ export class App {
   #api = new Api(BASE.href);
   #notices = new Notices(byId("notices"));
   #announcer = new Announcer(byId("announcements"));
-  #models = new ModelPicker(byId("model"));
+  #models = new ModelPicker(byId("model"), () => this.#pictures.update());
   #person = new Person({ api: this.#api, notices: this.#notices, button: byId("person") });
   #connection = new Connection({
     io,
@@ -46,20 +47,38 @@ export class App {
     onOpened: (id) => this.#opened(id),
     onEnded: (message) => this.#announcer.ended(message),
   });
+  #tools = drawingTools();
   #view = new ConversationView({
     scroller: byId("scroller"),
     list: byId("messages"),
     empty: byId("empty"),
     toEnd: byId("to-end"),
     conversation: this.#conversation,
-    tools: drawingTools(),
-    model: () => this.#models.model,
+    tools: this.#tools,
+    model: () => this.#models.model?.id,
+    address: (picture) => this.#api.pictureAddress(picture),
     onSuggestion: (text) => this.#composer.fill(text),
   });
+  /** @type {Composer} */
   #composer = new Composer({
     form: byId("composer"),
+    maySend: () => this.#pictures.mayGo(),
     onSend: (text) => this.#send(text),
     onStop: () => this.#stop(),
+  });
+  /** @type {Pictures} */
+  #pictures = new Pictures({
+    connection: this.#connection,
+    notices: this.#notices,
+    announcer: this.#announcer,
+    tools: this.#tools,
+    button: byId("picture"),
+    host: byId("tray"),
+    area: byId("main"),
+    models: this.#models,
+    address: (picture) => this.#api.pictureAddress(picture),
+    written: () => this.#composer.text,
+    onText: (text) => this.#composer.add(text),
   });
   #speaking = new Speaking({
     connection: this.#connection,
@@ -67,7 +86,7 @@ export class App {
     announcer: this.#announcer,
     button: byId("talk"),
     host: byId("hearing"),
-    answer: () => ({ conversation: this.#conversation.id ?? undefined, model: this.#models.model }),
+    answer: () => ({ conversation: this.#conversation.id ?? undefined, model: this.#models.model?.id }),
     isBusy: () => this.#conversation.running !== undefined,
     onInterrupt: () => this.#stop(),
     onAnswer: (turn) => void this.#answered(turn),
@@ -160,7 +179,8 @@ export class App {
   /** @param {string} text */
   #send(text) {
     this.#announcer.say(i18n.t("announce_started"));
-    void this.#conversation.send({ text, model: this.#models.model });
+    void this.#conversation.send({ text, model: this.#models.model?.id, pictures: this.#pictures.ids });
+    this.#pictures.clear();
     this.#view.follow();
   }
 
@@ -218,6 +238,7 @@ export class App {
     this.#person.user = user;
     this.#person.quota = quota;
     this.#models.models = models;
+    this.#pictures.update();
     if (limits.text) this.#composer.maxChars = limits.text;
     this.#turns.catchUp();
     void this.#markRunning();

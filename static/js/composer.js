@@ -15,17 +15,20 @@ export class Composer {
   #isBusy = false;
   #draftKey = "";
   #onSend;
+  #maySend;
 
   /**
    * @param {Object} parts
    * @param {HTMLFormElement} parts.form
+   * @param {() => boolean} parts.maySend False: something beside the text is not ready, and says so itself.
    * @param {(text: string) => void} parts.onSend
    * @param {() => void} parts.onStop
    */
-  constructor({ form, onSend, onStop }) {
+  constructor({ form, maySend, onSend, onStop }) {
     const find = (/** @type {string} */ selector) => /** @type {any} */ (form.querySelector(selector));
     this.#form = form;
     this.#onSend = onSend;
+    this.#maySend = maySend;
     this.#area = /** @type {HTMLTextAreaElement} */ (find("textarea"));
     this.#send = /** @type {HTMLButtonElement} */ (find("#send"));
     this.#stop = /** @type {HTMLButtonElement} */ (find("#stop"));
@@ -65,6 +68,10 @@ export class Composer {
     if (hadFocus) this.offer();
   }
 
+  get text() {
+    return this.#area.value.trim();
+  }
+
   focus() {
     this.#area.focus({ preventScroll: true });
   }
@@ -99,6 +106,7 @@ export class Composer {
     const text = this.#area.value.trim();
     if (!text || this.#lettersLeft() < 0) return;
     if (this.#isBusy) return void (this.#hint.hidden = false);
+    if (!this.#maySend()) return;
     this.#area.value = "";
     this.#changed();
     this.#onSend(text);

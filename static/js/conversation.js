@@ -92,14 +92,15 @@ export class Conversation {
   }
 
   /**
-   * @param {{text: string, model?: string, parent?: string | null}} draft `parent` null: before everything else;
+   * @param {{text: string, model?: string, pictures?: string[], parent?: string | null}} draft `parent` null: before everything else;
    *   absent: after the message on show.
    */
-  send({ text, model, parent = this.tree.dropUnsent() }) {
-    const question = this.#addLocal({ role: "user", parent, text });
+  send({ text, model, pictures = [], parent = this.tree.dropUnsent() }) {
+    const question = this.#addLocal({ role: "user", parent, text, pictures });
     const answer = this.#addLocal({ role: "assistant", parent: question.id, text: "", status: "running", model });
     const place = parent ? { parent } : this.id ? { parent: this.id } : {};
-    const request = { text, model, ...place, ...(this.id ? { conversation: this.id } : {}) };
+    const shown = pictures.length ? { pictures } : {};
+    const request = { text, model, ...shown, ...place, ...(this.id ? { conversation: this.id } : {}) };
     return this.#start("turn_start", request, answer);
   }
 
@@ -110,7 +111,7 @@ export class Conversation {
    * @param {string} [model]
    */
   edit(message, text, model) {
-    return this.send({ text, model, parent: message.parent });
+    return this.send({ text, model, pictures: message.pictures, parent: message.parent });
   }
 
   /**
@@ -123,7 +124,7 @@ export class Conversation {
     if (message.id.startsWith("local:") && question) {
       this.tree.remove(message.id);
       this.tree.remove(question.id);
-      return this.send({ text: question.text, model, parent: question.parent });
+      return this.send({ text: question.text, model, pictures: question.pictures, parent: question.parent });
     }
     const answer = this.#addLocal({ role: "assistant", parent: message.parent, text: "", status: "running", model });
     return this.#start("turn_regenerate", { message: message.id, model }, answer);
@@ -150,7 +151,7 @@ export class Conversation {
     this.#head = null;
   }
 
-  /** @param {Pick<Message, "role" | "parent" | "text" | "status" | "model">} parts @returns {Message} */
+  /** @param {Pick<Message, "role" | "parent" | "text" | "pictures" | "status" | "model">} parts @returns {Message} */
   #addLocal(parts) {
     const id = `local:${newClientId()}`;
     this.tree.merge([{ id, created_ms: LATEST, ...parts }]);

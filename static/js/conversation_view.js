@@ -32,6 +32,7 @@ export class ConversationView {
    * @param {Conversation} parts.conversation
    * @param {import("./markdown_view.js").Tools} parts.tools
    * @param {() => string | undefined} parts.model The model picked for the next answer.
+   * @param {(picture: string) => string} parts.address Of a stored picture.
    * @param {(text: string) => void} parts.onSuggestion
    */
   constructor(parts) {
@@ -93,7 +94,7 @@ export class ConversationView {
   /** @param {Message} message */
   #make(message) {
     const conversation = this.#conversation;
-    const { model, tools } = this.#parts;
+    const { model, tools, address } = this.#parts;
     const onShow = (/** @type {string} */ id) => conversation.show(id);
     if (message.role === "user") {
       const onEdit = (/** @type {Message} */ edited, /** @type {string} */ text) => {
@@ -102,7 +103,7 @@ export class ConversationView {
         this.#scroll.pin();
         return true;
       };
-      return new QuestionView(message, { onEdit, onShow });
+      return new QuestionView(message, { onEdit, onShow, address });
     }
     const onRegenerate = (/** @type {Message} */ answer) => {
       if (!conversation.running) void conversation.regenerate(answer, model());

@@ -14,9 +14,12 @@ export class ModelPicker {
   #models = [];
   #picked = localStorage.getItem(KEPT_AS) ?? "";
 
-  /** @param {HTMLButtonElement} button */
-  constructor(button) {
+  #onPicked;
+
+  /** @param {HTMLButtonElement} button @param {() => void} onPicked */
+  constructor(button, onPicked) {
     this.#button = button;
+    this.#onPicked = onPicked;
     this.#label = /** @type {HTMLElement} */ (button.querySelector("span"));
     button.addEventListener("click", () => this.#open());
   }
@@ -27,9 +30,14 @@ export class ModelPicker {
     this.#show();
   }
 
-  /** The id to send; undefined leaves the choice to the server. */
+  /** The one to send to; undefined leaves the choice to the server. */
   get model() {
-    return this.#current?.id;
+    return this.#current;
+  }
+
+  /** Some model here sees pictures. */
+  get canSee() {
+    return this.#models.some((model) => model.available && model.vision);
   }
 
   get #current() {
@@ -54,6 +62,7 @@ export class ModelPicker {
           this.#picked = model.id;
           localStorage.setItem(KEPT_AS, model.id);
           this.#show();
+          this.#onPicked();
         },
       })),
     );

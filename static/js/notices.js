@@ -20,10 +20,11 @@ export class Notices {
 
   /**
    * @param {any} error A `RequestError`; anything else is a fault of the page and is left to the console.
+   * @param {string} [about] What it concerns, where there are words of its own.
    */
-  refuse(error) {
+  refuse(error, about) {
     if (!error?.error) throw error;
-    this.#show(element("span", { text: errorWords(error.error) }), "alert");
+    this.#show(element("span", { text: errorWords(error.error, about) }), "alert");
   }
 
   /** @param {HTMLElement} words @param {"status" | "alert"} role */
@@ -39,9 +40,10 @@ export class Notices {
 /**
  * An error in the reader's language: what happened, and what to do next.
  * @param {import("./types.js").WireError} error
+ * @param {string} [about] `picture` or `voice`: words of its own come first.
  */
-export function errorWords({ code, message, retry_after_s }) {
-  const key = `error_${code}`;
+export function errorWords({ code, message, retry_after_s }, about) {
+  const key = about && i18n.has(`error_${about}_${code}`) ? `error_${about}_${code}` : `error_${code}`;
   if (!i18n.has(key)) return message;
   const next = retry_after_s ? i18n.t("error_wait_next", { n: Math.ceil(retry_after_s) }) : i18n.has(`${key}_next`) ? i18n.t(`${key}_next`) : "";
   return `${i18n.t(key)} ${next}`.trim();

@@ -14,22 +14,26 @@ export class QuestionView {
   #message;
   #text = element("div", { className: "question-text", attributes: { dir: "auto" } });
   #versions;
+  #pictures = element("div", { className: "question-pictures", hidden: true });
   #unfold = button({ t: "show_all", className: "quiet unfold", onClick: () => this.#fold(false) });
   #body;
   #onEdit;
+  #address;
 
   /**
    * @param {Message} message
-   * @param {{onEdit: (message: Message, text: string) => boolean, onShow: (id: string) => void}} acts `onEdit`: false when it
-   *   cannot be done now, and the words stay where they are.
+   * @param {{onEdit: (message: Message, text: string) => boolean, onShow: (id: string) => void, address: (picture: string) => string}} parts
+   *   `onEdit`: false when it cannot be done now, and the words stay where they are.
    */
-  constructor(message, { onEdit, onShow }) {
+  constructor(message, { onEdit, onShow, address }) {
     this.#message = message;
     this.#onEdit = onEdit;
+    this.#address = address;
     this.#versions = new Versions(onShow);
     const copy = button({ icon: "copy", tLabel: "copy_message", className: "quiet icon-button", onClick: () => copyText(this.#message.text, copy) });
     const edit = button({ icon: "edit", tLabel: "edit_message", className: "quiet icon-button", onClick: () => this.#edit() });
     this.#body = element("div", { className: "question-body" }, [
+      this.#pictures,
       element("div", { className: "bubble" }, [this.#text, this.#unfold]),
       element("div", { className: "actions" }, [this.#versions.element, copy, edit]),
     ]);
@@ -45,8 +49,21 @@ export class QuestionView {
       this.#text.textContent = message.text;
       this.#fold(message.text.length > FOLDED_CHARS || message.text.split("\n").length > FOLDED_LINES);
     }
+    const ids = message.pictures ?? [];
+    if (this.#pictures.dataset.ids !== ids.join(" ")) this.#show(ids);
     this.#message = message;
     this.#versions.update(versions);
+  }
+
+  /** @param {string[]} ids */
+  #show(ids) {
+    this.#pictures.dataset.ids = ids.join(" ");
+    this.#pictures.hidden = !ids.length;
+    const links = ids.map((id) => {
+      const image = element("img", { tLabel: "picture_of_question", attributes: { src: this.#address(id), alt: "", loading: "lazy" } });
+      return element("a", { attributes: { href: this.#address(id), target: "_blank", rel: "noopener" } }, [image]);
+    });
+    this.#pictures.replaceChildren(...links);
   }
 
   /** @param {boolean} isFolded */

@@ -14,6 +14,8 @@
  *
  * @typedef {{prompt_tokens: number, completion_tokens: number, total_tokens?: number, estimated?: boolean}} Usage
  *
+ * @typedef {{id: string, url: string, width: number, height: number, type: string}} Picture
+ *
  * @typedef {Object} Message
  * @property {string} id The server's id, or `local:...` until it is known.
  * @property {string} [key] Stays the same when a local message gets its real id.
@@ -21,6 +23,7 @@
  * @property {"user" | "assistant"} role
  * @property {string} text
  * @property {string} [reasoning]
+ * @property {string[]} [pictures] Ids of what a question shows.
  * @property {string} [model]
  * @property {string | null} [turn]
  * @property {string} [status] Of an answer: `running`, `done`, `stopped`, `failed`, `interrupted`.
