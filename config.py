@@ -275,6 +275,34 @@ class CompatSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SparkMobileSettings:
+    """The older backend spark-mobile; see docs/compat/spark-mobile.md"""
+
+    chat_mode: str = setting(
+        "json",
+        "What /textModel/chat answers: one JSON object, or the stream that the newest mobile client reads.",
+        env="SPARK_CHAT_MODE",
+        choices=("json", "stream"),
+    )
+    admin: str = setting("admin", "Name of the chief administrator of /admin.", env="SPARK_MOBILE_ADMIN")
+    admin_password: str = setting(
+        "",
+        "Password of the chief administrator, 12 characters or more; empty leaves the admin area out.",
+        env="SPARK_MOBILE_ADMIN_PASSWORD",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DoubaoWebSettings:
+    """The older backend doubao-web; see docs/compat/doubao-web.md"""
+
+    templates: str = setting(
+        "", "Folder of login.html, register.html and chat.html that take the place of ours.", env="DOUBAO_TEMPLATES"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ChatbotSettings:
     """How the widget of bailian-chatbot looks; see docs/compat/bailian-chatbot.md"""
 
@@ -301,6 +329,8 @@ class Settings:
     voice: VoiceSettings
     pictures: PictureSettings
     compat: CompatSettings
+    spark_mobile: SparkMobileSettings
+    doubao_web: DoubaoWebSettings
     chatbot: ChatbotSettings
 
     @property

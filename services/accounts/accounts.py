@@ -63,7 +63,7 @@ class Accounts:
         """
         self._uow = uow
         self._clock = clock
-        self._passwords = passwords
+        self.passwords = passwords
         self._tokens = tokens
         self._sessions = sessions
         self._open_account = open_account
@@ -96,13 +96,13 @@ class Accounts:
         """
         name = checked_name(username, longest=longest_name)
         email = checked_email(email)
-        password = self._passwords.check_form(password, shortest=shortest_password)
+        password = self.passwords.check_form(password, shortest=shortest_password)
         if self._registrations is not None and (wait_s := self._registrations(address)) > 0:
             raise RateLimited("Too many new accounts from this address.", retry_after_s=round(wait_s, 1))
         with self._uow.read() as session:
             if session.scalar(select(User.id).where(User.name_folded == fold(name))) is not None:
                 raise _taken()
-        hashed = self._passwords.hash(password)
+        hashed = self.passwords.hash(password)
         converted = guest.user_id if guest is not None and guest.guest else None
 
         def work(session: Session) -> SignedIn:
@@ -138,19 +138,19 @@ class Accounts:
             Unauthenticated: The two do not fit.
             RateLimited: Too many failures.
         """
-        typed, password = password, self._passwords.check_form(password, shortest=1)
+        typed, password = password, self.passwords.check_form(password, shortest=1)
         folded = fold(checked_name(username, longest=MAX_STORED))
         if self._throttle is not None:
             self._throttle.begin(folded, address)
         with self._uow.read() as session:
             user = session.scalar(select(User).where(User.name_folded == folded))
         stored = user.password_hash if user is not None else None
-        fits = self._passwords.verify(stored, typed if stored is not None and is_former(stored) else password)
+        fits = self.passwords.verify(stored, typed if stored is not None and is_former(stored) else password)
         if not fits or user is None or stored is None:
             raise Unauthenticated("The user name and the password do not fit together.")
         if self._throttle is not None:
             self._throttle.succeed(folded, address)
-        renewed = self._passwords.hash(password) if self._passwords.is_outdated(stored) else stored
+        renewed = self.passwords.hash(password) if self.passwords.is_outdated(stored) else stored
 
         def work(session: Session) -> SignedIn | None:
             # The password may have been changed while this one was checked.
@@ -186,19 +186,19 @@ class Accounts:
             InvalidRequest: Names `old` or `new`.
             RateLimited: Too many failures.
         """
-        old = self._passwords.check_form(old, field="old", shortest=1)
-        new = self._passwords.check_form(new, field="new")
+        old = self.passwords.check_form(old, field="old", shortest=1)
+        new = self.passwords.check_form(new, field="new")
         with self._uow.read() as session:
             user = session.get(User, identity.user_id)
         if user is None or user.password_hash is None or user.name_folded is None:
             raise Forbidden("A guest has no password.")
         if self._throttle is not None:
             self._throttle.begin(user.name_folded, "")
-        if not self._passwords.verify(user.password_hash, old):
+        if not self.passwords.verify(user.password_hash, old):
             raise Forbidden("The old password is wrong.", field="old")
         if self._throttle is not None:
             self._throttle.succeed(user.name_folded, "")
-        self._set_password(user.id, self._passwords.hash(new), former=user.password_hash, but=identity.credential_id)
+        self._set_password(user.id, self.passwords.hash(new), former=user.password_hash, but=identity.credential_id)
 
     def issue_reset(self, username: str) -> str:
         """A ticket to set a new password without the old one: once, within an hour. It ends earlier tickets.
@@ -226,14 +226,14 @@ class Accounts:
         Raises:
             InvalidRequest: Names `password`, or `ticket` when it is wrong, used or expired.
         """
-        password = self._passwords.check_form(password)
+        password = self.passwords.check_form(password)
         refused = InvalidRequest("This ticket is wrong, used or too old.", field="ticket")
         if not is_plausible(ticket):
             raise refused
         good = (PasswordReset.digest == digest(ticket), PasswordReset.expires_ms > self._clock.now_ms())
         with self._uow.read() as session:
             user_id = session.scalar(select(PasswordReset.user_id).where(*good))
-        if user_id is None or not self._set_password(user_id, self._passwords.hash(password), ticket=digest(ticket)):
+        if user_id is None or not self._set_password(user_id, self.passwords.hash(password), ticket=digest(ticket)):
             raise refused
 
     def _set_password(
