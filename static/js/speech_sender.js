@@ -54,18 +54,23 @@ export class SpeechSender {
 
   /** The server has taken everything before `next`. @param {number} next */
   acknowledged(next) {
-    if (next <= this.next || next > this.total) return;
-    this.next = next;
-    if (next > this.#sent) this.#sent = next;
-    while (this.#kept.length && this.#kept[0].at + this.#kept[0].pcm.byteLength <= next) this.#kept.shift();
+    this.#drop(next);
+    this.#sent = Math.max(this.#sent, this.next);
     this.#pump();
   }
 
   /** Send again from `next`: what came after it was refused or got lost. @param {number} next */
   goBack(next) {
-    this.acknowledged(next);
+    this.#drop(next);
     this.#sent = this.next;
     this.#pump();
+  }
+
+  /** @param {number} next */
+  #drop(next) {
+    if (next <= this.next || next > this.total) return;
+    this.next = next;
+    while (this.#kept.length && this.#kept[0].at + this.#kept[0].pcm.byteLength <= next) this.#kept.shift();
   }
 
   #pump() {

@@ -9,7 +9,7 @@ import { SpeechSender } from "./speech_sender.js";
 
 /** @typedef {{text: string, isAnswered: boolean, ending: any, error?: import("./types.js").WireError}} Outcome */
 
-const PAUSE_MS = 300; // after an overrun
+const PAUSE_MS = 1_500; // after an overrun, should no acknowledgement end it: they come every 400 ms
 
 /** One thing said: its sound on the way to the server, its captions on the way back. No DOM. */
 export class Utterance {
@@ -89,8 +89,7 @@ export class Utterance {
 
   /** The line has gone. */
   lineLost() {
-    clearTimeout(this.#pause);
-    this.#sender.close();
+    this.#letGo();
   }
 
   /**
@@ -103,11 +102,20 @@ export class Utterance {
     else if (name === "voice_overrun") {
       this.#sender.close();
       clearTimeout(this.#pause);
-      this.#pause = setTimeout(() => this.#sender.open(next), PAUSE_MS);
-    } else {
+      this.#pause = setTimeout(() => this.#goOn(next), PAUSE_MS);
+    } else if (this.#pause) this.#goOn(next);
+    else {
       this.#sender.acknowledged(next);
       this.#end();
     }
+  }
+
+  /** @param {number} next */
+  #goOn(next) {
+    clearTimeout(this.#pause);
+    this.#pause = null;
+    this.#sender.open(next);
+    this.#end();
   }
 
   async #start() {
@@ -117,8 +125,7 @@ export class Utterance {
         if (this.isClosed) return;
         if (!this.stream) stream.listen((change) => this.#changed(change));
         this.stream = stream;
-        this.#sender.open(ack.next);
-        this.#end();
+        this.#goOn(ack.next);
       });
     } catch (error) {
       this.#close(/** @type {any} */ (error).error ?? { code: "internal", message: "" });
@@ -165,6 +172,7 @@ export class Utterance {
 
   #letGo() {
     clearTimeout(this.#pause);
+    this.#pause = null;
     this.#sender.close();
   }
 }

@@ -3,39 +3,7 @@ import { beforeEach, describe, it, mock } from "node:test";
 
 import { Connection } from "../../static/js/connection.js";
 import { Turns } from "../../static/js/turns.js";
-
-/** socket.io-client's side of the seam: what it is asked, and what the test makes happen. */
-class FakeSocket {
-  connected = false;
-  connects = 0;
-  sent = [];
-  #listeners = {};
-
-  on(name, listener) {
-    this.#listeners[name] = listener;
-  }
-  connect() {
-    this.connects += 1;
-  }
-  disconnect() {
-    if (this.connected) this.drop();
-    return this;
-  }
-  emit(event, payload, ack) {
-    this.sent.push({ event, payload, ack });
-  }
-  happen(name, payload) {
-    this.#listeners[name]?.(payload);
-  }
-  accept() {
-    this.connected = true;
-    this.happen("connect");
-  }
-  drop() {
-    this.connected = false;
-    this.happen("disconnect");
-  }
-}
+import { FakeSocket } from "./fake_socket.mjs";
 
 let socket, connection, turns, heard, refused, isUp;
 const tick = () => new Promise((resolve) => setImmediate(resolve));
