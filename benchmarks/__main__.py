@@ -1,14 +1,14 @@
-"""`python -m benchmarks relay | profile | idle`."""
+"""`python -m benchmarks relay | streams | profile | idle`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import hotspots, idle, relay
+from benchmarks import hotspots, idle, relay, streams
 from benchmarks.processes import PeerFailed
 
-_COMMANDS = {"relay": relay, "profile": hotspots, "idle": idle}
+_COMMANDS = {"relay": relay, "streams": streams, "profile": hotspots, "idle": idle}
 
 
 def main() -> int:

@@ -32,8 +32,14 @@ def node(vendor_port: int, folder: Path) -> Iterator[tuple[int, int]]:
 def parley(vendor_port: int, folder: Path) -> Iterator[tuple[int, int]]:
     """This server as a user runs it: one worker, SQLite, no Redis. Only what would refuse the load is lifted."""
     port = free_port()
-    env = {
-        **_vendor(vendor_port),
+    env = {**_vendor(vendor_port), **parley_environment(folder, port)}
+    with running([sys.executable, "server.py", "serve"], port=port, log=folder / "parley.log", env=env) as pid:
+        yield pid, port
+
+
+def parley_environment(folder: Path, port: int) -> dict[str, str]:
+    """This server's settings for a load, but for its vendors."""
+    return {
         **_address(port),
         "OPENAI_MODEL": MODEL,
         "DEFAULT_MODEL": MODEL,
@@ -48,8 +54,6 @@ def parley(vendor_port: int, folder: Path) -> Iterator[tuple[int, int]]:
         "ALLOW_GUESTS": "true",
         "DEBUG": "",
     }
-    with running([sys.executable, "server.py", "serve"], port=port, log=folder / "parley.log", env=env) as pid:
-        yield pid, port
 
 
 PEERS: dict[str, Peer] = {"node": node, "parley": parley}
