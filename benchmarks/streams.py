@@ -22,6 +22,7 @@ from benchmarks.processes import (
     PeerFailed,
     cost,
     free_port,
+    free_ports,
     machine,
     machine_cpu_s,
     raise_descriptor_limit,
@@ -178,7 +179,7 @@ def _watched(options: argparse.Namespace, vendor: str, port: int, pids: tuple[in
 @contextmanager
 def _simulators(folder: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """All simulated vendors in one process of their own: its id, and the settings that lead to them."""
-    port, log = free_port(), folder / "simulators.log"
+    port, log = free_ports(4), folder / "simulators.log"
     with running([sys.executable, "-m", "simulators", str(port)], port=port + 3, log=log) as pid:
         limit = time.monotonic() + 10
         while "[[fault" not in log.read_text():

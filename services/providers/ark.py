@@ -9,7 +9,7 @@ from typing import Any
 import config
 from services.clock import Clock, SystemClock
 from services.providers.ark_contexts import ContextMemory
-from services.providers.ark_faults import ArkFaults
+from services.providers.ark_faults import ROWS, ArkFaults
 from services.providers.ark_reader import ArkReader
 from services.providers.ark_turns import ArkTurns
 from services.providers.base import CONTEXT_TOKENS, OUTPUT_TOKENS, ChatRequest, ModelCard, ProviderSpec
@@ -128,4 +128,4 @@ def _split(entry: str) -> tuple[str, str]:
     return model or endpoint, endpoint
 
 
-SPEC = ProviderSpec(name="ark", settings=ArkSettings, prefix="ARK", build=Ark, order=50)
+SPEC = ProviderSpec(name="ark", settings=ArkSettings, prefix="ARK", build=Ark, order=50, faults=ROWS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from services.events import ReasoningDelta, Stop, TextDelta
+from services.providers.advice import Advice
 
 CONTEXT_TOKENS = 32_768  # of a model about which nothing is known
 OUTPUT_TOKENS = 4_096
@@ -134,6 +135,7 @@ class ProviderSpec:
         prefix: Of its environment variables, `DEEPSEEK` for `DEEPSEEK_API_KEY`.
         build: Makes the provider from its settings.
         order: Lower comes first where the default model is chosen among available ones.
+        faults: What the vendor's codes mean, for `docs/providers/faults.md`; empty where there is no vendor.
     """
 
     name: str
@@ -141,4 +143,4 @@ class ProviderSpec:
     prefix: str
     build: Callable[[Any], ChatProvider]
     order: int = 100
-    notes: str = field(default="")
+    faults: Mapping[str, Advice] = field(default_factory=dict, repr=False)

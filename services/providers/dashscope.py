@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import config
 from services.providers.base import ChatRequest, ModelCard, ProviderSpec
 from services.providers.dashscope_application import Application
-from services.providers.dashscope_faults import DashScopeFaults
+from services.providers.dashscope_faults import ROWS, DashScopeFaults
 from services.providers.dashscope_native import Answer, DashScopeNative, sees_pictures
 from services.providers.openai_compatible import OpenAICompatible, checked_key, checked_url
 from services.wire.dial import DialSettings
@@ -156,4 +156,6 @@ def _workspace_header(workspace: str) -> dict[str, str]:
     return {"X-DashScope-WorkSpace": workspace} if workspace else {}
 
 
-SPEC = ProviderSpec(name="dashscope", settings=DashScopeSettings, prefix="DASHSCOPE", build=DashScope, order=40)
+SPEC = ProviderSpec(
+    name="dashscope", settings=DashScopeSettings, prefix="DASHSCOPE", build=DashScope, order=40, faults=ROWS
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import config
 from services.providers.base import ChatRequest, ModelCard, ProviderSpec
+from services.providers.general_codes import ROWS
 from services.providers.openai_compatible import OpenAICompatible
 from services.wire.dial import DialSettings
 
@@ -80,4 +81,6 @@ def _reasons(model: str) -> bool:
     return "reasoner" in model
 
 
-SPEC = ProviderSpec(name="deepseek", settings=DeepSeekSettings, prefix="DEEPSEEK", build=DeepSeek, order=30)
+SPEC = ProviderSpec(
+    name="deepseek", settings=DeepSeekSettings, prefix="DEEPSEEK", build=DeepSeek, order=30, faults=ROWS
+)

@@ -8,6 +8,7 @@ from typing import Any
 import config
 from services.providers.base import OUTPUT_TOKENS, ModelCard, ProviderSpec
 from services.providers.found_models import FoundModels
+from services.providers.general_codes import ROWS
 from services.providers.openai_compatible import OpenAICompatible
 from services.wire.dial import DialSettings
 
@@ -73,4 +74,4 @@ class Ollama(OpenAICompatible):
         return tuple(cards)
 
 
-SPEC = ProviderSpec(name="ollama", settings=OllamaSettings, prefix="OLLAMA", build=Ollama, order=60)
+SPEC = ProviderSpec(name="ollama", settings=OllamaSettings, prefix="OLLAMA", build=Ollama, order=60, faults=ROWS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import config
 from services.providers.base import CONTEXT_TOKENS, OUTPUT_TOKENS, ChatRequest, ModelCard, ProviderSpec
+from services.providers.general_codes import ROWS
 from services.providers.openai_compatible import OpenAICompatible
 from services.wire.dial import DialSettings
 
@@ -89,4 +90,4 @@ class OpenAI(OpenAICompatible):
         return body
 
 
-SPEC = ProviderSpec(name="openai", settings=OpenAISettings, prefix="OPENAI", build=OpenAI, order=20)
+SPEC = ProviderSpec(name="openai", settings=OpenAISettings, prefix="OPENAI", build=OpenAI, order=20, faults=ROWS)

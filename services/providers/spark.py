@@ -9,6 +9,7 @@ from services.clock import Clock, SystemClock
 from services.errors import VendorRefused
 from services.providers.base import ChatRequest, ModelCard, ProviderSpec
 from services.providers.openai_compatible import Answer
+from services.providers.spark_codes import TABLE
 from services.providers.spark_faults import SparkFaults
 from services.providers.spark_http import SparkHttp
 from services.providers.spark_socket import SparkSocket
@@ -148,4 +149,4 @@ def _with_scheme(base_url: str, schemes: dict[str, str]) -> str:
     return (schemes.get(scheme.lower(), scheme) + colon + rest).rstrip("/")
 
 
-SPEC = ProviderSpec(name="spark", settings=SparkSettings, prefix="SPARK", build=Spark, order=45)
+SPEC = ProviderSpec(name="spark", settings=SparkSettings, prefix="SPARK", build=Spark, order=45, faults=TABLE)

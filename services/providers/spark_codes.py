@@ -206,3 +206,11 @@ UNKNOWN = Advice(
     "Spark reported a fault that is not known here; ask again, and look into the log for its number.",
     "星火报告了未知错误：请重试，并在日志中查看错误码。",
 )
+
+TABLE: Mapping[str, Advice] = {
+    **{str(code): advice for code, advice in CODES.items()},
+    "any other number": UNKNOWN,
+    **{f"handshake: {cause}": advice for cause, advice in HANDSHAKE.items()},
+    "HTTP 401": PASSWORD,
+}
+"""All rows, as the owner's page lists them."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import config
 from services.providers.base import CONTEXT_TOKENS, OUTPUT_TOKENS, ModelCard, ProviderSpec
 from services.providers.found_models import FoundModels
+from services.providers.general_codes import ROWS
 from services.providers.openai_compatible import OpenAICompatible
 from services.wire.dial import DialSettings
 
@@ -63,4 +64,4 @@ class Vllm(OpenAICompatible):
         return tuple(cards)
 
 
-SPEC = ProviderSpec(name="vllm", settings=VllmSettings, prefix="VLLM", build=Vllm, order=50)
+SPEC = ProviderSpec(name="vllm", settings=VllmSettings, prefix="VLLM", build=Vllm, order=50, faults=ROWS)
