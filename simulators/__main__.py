@@ -12,6 +12,7 @@ from gevent.event import Event
 
 from simulators.ark import ENDPOINT, ArkSimulator
 from simulators.dashscope import APP_ID, DashScopeSimulator
+from simulators.iat import IatSimulator
 from simulators.openai import KEY, OpenAISimulator
 from simulators.spark import APP_ID as SPARK_APP_ID
 from simulators.spark import SECRET, SparkSimulator
@@ -25,6 +26,7 @@ def main() -> None:
         DashScopeSimulator(port=port and port + 1) as dashscope,
         ArkSimulator(port=port and port + 2) as ark,
         SparkSimulator(port=port and port + 3) as spark,
+        IatSimulator(port=port and port + 4) as iat,
     ):
         url = simulator.url
         print(
@@ -34,6 +36,8 @@ def main() -> None:
             f"DASHSCOPE_API_KEY={KEY}\nDASHSCOPE_BASE_URL={dashscope.base_url}\nAPP_ID={APP_ID}\n"
             f"ARK_API_KEY={KEY}\nARK_BASE_URL={ark.base_url}\nARK_ENDPOINT=doubao-1-5-pro-32k={ENDPOINT}\n"
             f"SPARK_APP_ID={SPARK_APP_ID}\nSPARK_API_KEY={KEY}\nSPARK_API_SECRET={SECRET}\nSPARK_BASE_URL={spark.ws_url}\n"
+            f"IFLYTEK_APP_ID={SPARK_APP_ID}\nIFLYTEK_API_KEY={KEY}\nIFLYTEK_API_SECRET={SECRET}\n"
+            f"IFLYTEK_IAT_URL={iat.ws_url}\n"
             f"OLLAMA_BASE_URL={url}/ollama\nVLLM_BASE_URL={url}/vllm/v1\n\n"
             "A prompt can ask for a fault, as in: hello [[fault reset-after=3]] (see simulators/faults.py).",
             flush=True,

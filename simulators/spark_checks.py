@@ -72,10 +72,18 @@ class FrameRefusal(Exception):
 
 def check_handshake(request: Request, *, key: str, now: float) -> Served:
     """Everything that is looked at before 101."""
+    served = PATHS.get(request.path.partition("?")[0])
+    if served is None:
+        raise HandshakeRefusal(401, "Unauthorized")
+    check_signature(request, key=key, now=now)
+    return served
+
+
+def check_signature(request: Request, *, key: str, now: float) -> None:
+    """iFlytek's signed address and the upgrade, whichever service it is of."""
     path, _, query = request.path.partition("?")
     given = {name: values[0] for name, values in parse_qs(query).items()}
-    served = PATHS.get(path)
-    if served is None or "authorization" not in given:
+    if "authorization" not in given:
         raise HandshakeRefusal(401, "Unauthorized")
     pairs = dict(_PAIR.findall(_decoded(given["authorization"])))
     if pairs.get("algorithm") != "hmac-sha256" or pairs.get("headers") != "host date request-line":
@@ -97,7 +105,6 @@ def check_handshake(request: Request, *, key: str, now: float) -> Served:
         or request.headers.get("sec-websocket-version") != "13"
     ):
         raise HandshakeRefusal(400, "not a WebSocket")
-    return served
 
 
 def _is_near(date: str, now: float) -> bool:

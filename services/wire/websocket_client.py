@@ -12,11 +12,12 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from services.errors import VendorOverloaded, VendorTimeout
 from services.wire.connection import Connection
 from services.wire.dial import DialSettings, Origin, check_proxies, dial, origin_of
-from services.wire.websocket_frames import FrameReader, pong_frame, text_frame
+from services.wire.websocket_frames import FrameReader, binary_frame, pong_frame, text_frame
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class HandshakeRefusedError(Exception):
 
 
 class WebSocket:
-    """An open one. Use it with `with`: leaving it, however, hangs up. One greenlet reads and writes.
+    """An open one. Use it with `with`: leaving it, however, hangs up. One greenlet reads, any may write.
 
     Attributes:
         headers: Of the handshake's answer, with small letters.
@@ -56,10 +57,15 @@ class WebSocket:
         self._frames = FrameReader()
         self._ahead = ahead
         self._taken = 0
+        self._writing = BoundedSemaphore(1)  # a frame is written whole, whoever answers a ping meanwhile
 
     def send(self, message: bytes) -> None:
         """Send one text message, UTF-8."""
         self._send(text_frame(message))
+
+    def send_binary(self, message: bytes) -> None:
+        """Send one binary message."""
+        self._send(binary_frame(message))
 
     def receive(self) -> list[bytes]:
         """The messages that have come, at least one; none at the end. Pings are answered on the way.
@@ -99,7 +105,7 @@ class WebSocket:
 
     def _send(self, frame: bytes) -> None:
         # A vendor may say no and hang up before it has read all: what it said is still to be read.
-        with suppress(OSError):
+        with self._writing, suppress(OSError):
             self._connection.send(frame)
 
     def _next(self) -> bytes:
@@ -123,8 +129,8 @@ class WebSocketClient:
         check_proxies(settings)
         self._settings = settings
 
-    def open(self, url: str) -> WebSocket:
-        """Connect to a `ws://` or `wss://` address and upgrade.
+    def open(self, url: str, headers: Mapping[str, str] | None = None) -> WebSocket:
+        """Connect to a `ws://` or `wss://` address and upgrade, with `headers` beside the handshake's own.
 
         A `wss://` address is reached through `HTTPS_PROXY`, a `ws://` one always directly. Compression is not
         offered: one message would have to wait for another.
@@ -142,7 +148,7 @@ class WebSocketClient:
         try:
             with gevent.Timeout(self._settings.connect_s) as limit:
                 try:
-                    return _upgrade(connection, target)
+                    return _upgrade(connection, target, headers or {})
                 except gevent.Timeout as fired:
                     if fired is not limit:
                         raise
@@ -152,7 +158,7 @@ class WebSocketClient:
             raise
 
 
-def _upgrade(connection: Connection, target: str) -> WebSocket:
+def _upgrade(connection: Connection, target: str, headers: Mapping[str, str]) -> WebSocket:
     key = base64.b64encode(os.urandom(16))
     lines = [
         f"GET {target} HTTP/1.1",
@@ -162,18 +168,19 @@ def _upgrade(connection: Connection, target: str) -> WebSocket:
         f"Sec-WebSocket-Key: {key.decode()}",
         "Sec-WebSocket-Version: 13",
         "User-Agent: Parley",
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
     try:
         connection.send("\r\n".join([*lines, "", ""]).encode("ascii"))
-        status, headers, ahead = _read_head(connection)
+        status, told, ahead = _read_head(connection)
     except OSError as error:
         raise VendorOverloaded(_BROKE_OFF) from error
     if status != 101:
-        raise HandshakeRefusedError(status, headers, _read_refusal(connection, headers, ahead))
+        raise HandshakeRefusedError(status, told, _read_refusal(connection, told, ahead))
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
-    if headers.get("sec-websocket-accept") != accept or headers.get("upgrade", "").lower() != "websocket":
+    if told.get("sec-websocket-accept") != accept or told.get("upgrade", "").lower() != "websocket":
         raise VendorOverloaded(_UNREADABLE)
-    return WebSocket(connection, headers, ahead)
+    return WebSocket(connection, told, ahead)
 
 
 def _read_head(connection: Connection) -> tuple[int, dict[str, str], bytes]:

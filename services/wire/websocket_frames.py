@@ -15,6 +15,11 @@ def text_frame(payload: bytes) -> bytes:
     return _masked(_TEXT, payload)
 
 
+def binary_frame(payload: bytes) -> bytes:
+    """A whole binary message to the server."""
+    return _masked(_BINARY, payload)
+
+
 def pong_frame(payload: bytes) -> bytes:
     """The answer to a ping with that payload."""
     return _masked(_PONG, payload)
