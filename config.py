@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -309,8 +309,8 @@ class ChatbotSettings:
     online: bool = setting(True, "Show the widget as online.", env="CHATBOT_ONLINE")
     welcome: str = setting("您好，请问有什么可以帮您？", "The widget's first bubble.", env="CHATBOT_WELCOME")
     font_size: int = setting(14, "Pixels of its letters.", env="CHATBOT_FONT_SIZE", minimum=8, maximum=40)
-    user_avatar: str = setting("/static/icon.svg", "Picture beside the visitor's words.", env="CHATBOT_USER_AVATAR")
-    bot_image: str = setting("/static/icon.svg", "Picture beside the answers.", env="CHATBOT_BOT_IMAGE")
+    user_avatar: str = setting("", "Address of the picture beside the visitor's words.", env="CHATBOT_USER_AVATAR")
+    bot_image: str = setting("", "Address of the picture beside the answers.", env="CHATBOT_BOT_IMAGE")
     buttons: tuple[str, ...] = setting(
         (), "Questions offered as buttons, as text=question, separated by commas.", env="CHATBOT_BUTTONS"
     )
@@ -395,6 +395,11 @@ def bare_environment() -> dict[str, str]:
 def environment(folder: Path) -> dict[str, str]:
     """The process environment over the `.env` file of `folder`: what is exported wins."""
     return {**environment_file(folder), **os.environ}
+
+
+def inherited(names: Iterable[str]) -> dict[str, str]:
+    """Of the process environment what a child is given: these names, so that it sees no key and no password."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def environment_file(folder: Path) -> dict[str, str]:

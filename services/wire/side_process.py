@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 
+import config
 from services.errors import BY_CODE, ChatError, Internal, ServerBusy, TooLarge
 from services.wire.side_process_main import LENGTHS, MAX_HEAD_BYTES
 
@@ -130,12 +131,11 @@ class SideProcess:
         self.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        env = {name: value for name in _KEPT if (value := os.environ.get(name)) is not None}
         command = [sys.executable, "-m", "services.wire.side_process_main", self._module, str(self._memory_mb)]
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**env, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**config.inherited(_KEPT), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
