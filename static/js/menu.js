@@ -9,6 +9,7 @@ import { element, icon } from "./element.js";
  * @property {string} [hint] Smaller, below.
  * @property {boolean} [isChecked] Given: the item is one of a choice.
  * @property {boolean} [isDisabled]
+ * @property {boolean} [startsGroup] A line stands before it.
  * @property {boolean} [isDangerous]
  * @property {() => void} onSelect
  */
@@ -21,7 +22,10 @@ import { element, icon } from "./element.js";
 export function openMenu(anchor, items) {
   const menu = element("div", { className: "menu", attributes: { role: "menu", popover: "auto" } });
   const nodes = items.map((item) => itemNode(item, () => menu.hidePopover()));
-  menu.append(...nodes);
+  nodes.forEach((node, i) => {
+    if (items[i].startsGroup && i) menu.append(element("div", { className: "menu-line", attributes: { role: "separator" } }));
+    menu.append(node);
+  });
   menu.addEventListener("keydown", (event) => move(event, nodes));
   menu.addEventListener("toggle", (event) => {
     if (/** @type {ToggleEvent} */ (event).newState === "open") return;

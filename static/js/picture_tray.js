@@ -29,6 +29,7 @@ export class PictureTray {
    * @param {(task: "ocr" | "describe", item: {src: string, name: string, picture: Picture}) => void} parts.onRead
    * @param {() => string[]} parts.tasks What the server can do with a picture.
    * @param {() => void} parts.onChange
+   * @param {() => void} parts.onLeft One goes from the page, and the focus was in it.
    * @param {(error: any) => void} parts.onRefused
    */
   constructor(parts) {
@@ -66,13 +67,23 @@ export class PictureTray {
       upload.cancel();
       URL.revokeObjectURL(src);
     });
+    await this.#send(item, upload, bar);
+  }
+
+  /** @param {Item} item @param {PictureUpload} upload @param {HTMLElement} bar */
+  async #send(item, upload, bar) {
     try {
       item.picture = await upload.send();
       if (item.picture) bar.replaceWith(...this.#acts(item));
       this.#parts.onChange();
     } catch (error) {
-      this.remove(item);
       this.#parts.onRefused(error);
+      if (/** @type {any} */ (error).code !== "unreachable") return this.#take(item);
+      const again = button({ icon: "again", t: "try_again", className: "chip", onClick: () => {
+        again.replaceWith(bar);
+        void this.#send(item, upload, bar);
+      } });
+      bar.replaceWith(again);
     }
   }
 
@@ -118,8 +129,10 @@ export class PictureTray {
 
   /** @param {Item} item */
   #take(item) {
+    const hadFocus = item.card.contains(document.activeElement);
     item.close();
     item.card.remove();
+    if (hadFocus) this.#parts.onLeft();
     this.#items = this.#items.filter((known) => known !== item);
     this.element.hidden = !this.#items.length;
     this.#parts.onChange();

@@ -13,12 +13,11 @@ const PART_BYTES = 262_144;
  * part sent twice or lost changes nothing. No DOM.
  */
 export class PictureUpload {
-  /** The server's name for it, once it has begun. */
-  id = "";
   #ask;
   #file;
   #onProgress;
   #isCancelled = false;
+  #clientId = newClientId();
 
   /**
    * @param {Object} parts
@@ -33,14 +32,16 @@ export class PictureUpload {
   }
 
   /**
+   * Begin, or go on after the line was away for long.
    * @returns {Promise<Picture | null>} The stored picture; null when it was cancelled. Rejects with `RequestError`.
    */
   async send() {
     try {
-      return await this.#send(newClientId());
+      return await this.#send();
     } catch (error) {
       if (/** @type {any} */ (error).code !== "not_found") throw error;
-      return this.#send(newClientId()); // it had expired while the line was away
+      this.#clientId = newClientId(); // it had expired meanwhile
+      return this.#send();
     }
   }
 
@@ -49,12 +50,10 @@ export class PictureUpload {
     this.#isCancelled = true;
   }
 
-  /** @param {string} client_id */
-  async #send(client_id) {
+  async #send() {
     const { size, type } = this.#file;
-    let ack = await this.#ask("picture_upload", { client_id, bytes: size, type });
+    let ack = await this.#ask("picture_upload", { client_id: this.#clientId, bytes: size, type });
     const { upload } = ack;
-    this.id = upload;
     while (!ack.picture && !this.#isCancelled) {
       const at = ack.next;
       this.#onProgress(at / size);

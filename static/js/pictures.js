@@ -51,6 +51,7 @@ export class Pictures {
       tasks: () => this.#tasks,
       onRead: (task, item) => this.#read(task, item),
       onChange: () => this.#check(),
+      onLeft: () => parts.button.focus(),
       onRefused: (error) => parts.notices.refuse(error, "picture"),
     });
     parts.button.addEventListener("click", () => this.#open());

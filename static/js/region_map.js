@@ -18,15 +18,16 @@ export class RegionMap {
     this.#svg.setAttribute("preserveAspectRatio", "none");
     this.figure = element("div", { className: "region-map" }, [image]);
     this.figure.append(this.#svg);
+    this.list.addEventListener("keydown", (event) => this.#move(event));
   }
 
   /** @param {Region[]} regions @param {{width: number, height: number}} size Of the picture the boxes were measured in. */
   show(regions, { width, height }) {
     this.#svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const pairs = regions.map(({ text, box }) => {
+    const pairs = regions.map(({ text, box }, i) => {
       const shape = document.createElementNS(SVG, "polygon");
       shape.setAttribute("points", box.map(([x, y]) => `${x},${y}`).join(" "));
-      const line = element("li", { text, tabIndex: 0, attributes: { dir: "auto" } });
+      const line = element("li", { text, tabIndex: i ? -1 : 0, attributes: { dir: "auto" } });
       return { shape, line };
     });
     for (const { shape, line } of pairs) {
@@ -44,5 +45,16 @@ export class RegionMap {
     }
     this.#svg.replaceChildren(...pairs.map(({ shape }) => shape));
     this.list.replaceChildren(...pairs.map(({ line }) => line));
+  }
+
+  /** The list is one stop of the Tab key; arrows go from line to line. @param {KeyboardEvent} event */
+  #move(event) {
+    const here = document.activeElement;
+    const to = event.key === "ArrowDown" ? here?.nextElementSibling : event.key === "ArrowUp" ? here?.previousElementSibling : null;
+    if (!(to instanceof HTMLElement) || !(here instanceof HTMLElement)) return;
+    event.preventDefault();
+    here.tabIndex = -1;
+    to.tabIndex = 0;
+    to.focus();
   }
 }

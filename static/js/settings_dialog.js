@@ -114,6 +114,7 @@ function passwordForm(api, close, notices) {
 }
 
 function shortcuts() {
-  const rows = SHORTCUTS.flatMap(([keys, word]) => [element("dt", {}, [element("kbd", { text: keys })]), element("dd", { t: word })]);
+  const canTalk = !document.getElementById("talk")?.hidden;
+  const rows = SHORTCUTS.filter(([, word]) => canTalk || word !== "key_talk").flatMap(([keys, word]) => [element("dt", {}, [element("kbd", { text: keys })]), element("dd", { t: word })]);
   return element("dl", { className: "facts shortcuts" }, rows);
 }

@@ -57,6 +57,7 @@ export class Speaking {
       voice: this.#voice,
       note: () => this.#choice.note,
       onChoose: (anchor) => this.#choice.open(anchor, () => this.#bar.update()),
+      onLeft: () => parts.button.focus(),
     });
     parts.host.append(this.#bar.element);
     bindTalkButton(parts.button, this.#voice);
@@ -106,7 +107,7 @@ export class Speaking {
     const words = text.trim();
     if (error) notices.refuse({ error });
     else if (ending?.answer_error) notices.refuse({ error: ending.answer_error });
-    else if (!words) notices.tell("voice_nothing");
+    else if (!words && this.#voice.phase !== "free") notices.tell("voice_nothing"); // hands-free, it listens on
     else if (ending?.ended_by === "length") notices.tell("voice_too_long");
     if (words && !isAnswered) onText(words);
   }

@@ -24,16 +24,19 @@ export class VoiceBar {
   element;
   #voice;
   #noteOf;
+  #onLeft;
 
   /**
    * @param {Object} parts
    * @param {Voice} parts.voice
    * @param {() => string} parts.note What to know of the recogniser.
    * @param {(anchor: HTMLElement) => void} parts.onChoose
+   * @param {() => void} parts.onLeft It goes from the page, and the focus was in it.
    */
-  constructor({ voice, note, onChoose }) {
+  constructor({ voice, note, onChoose, onLeft }) {
     this.#voice = voice;
     this.#noteOf = note;
+    this.#onLeft = onLeft;
     this.#done = button({ icon: "check", tLabel: "voice_done", className: "quiet icon-button", onClick: () => void voice.off() });
     this.#choice = button({ icon: "dots", tLabel: "voice_choose", className: "quiet icon-button", attributes: { "aria-haspopup": "menu" }, onClick: () => onChoose(this.#choice) });
     const cancel = button({ icon: "close", tLabel: "voice_cancel", className: "quiet icon-button", onClick: () => void voice.cancel() });
@@ -61,8 +64,9 @@ export class VoiceBar {
     const { phase, utterance } = this.#voice;
     const isOpen = phase !== "off" || utterance !== null;
     const wasOpen = !this.element.hidden;
+    const hadFocus = this.element.contains(document.activeElement);
     this.element.hidden = !isOpen;
-    if (!isOpen) return;
+    if (!isOpen) return void (hadFocus && this.#onLeft());
     if (!wasOpen) this.#levels.fill(0);
     this.#bars.forEach((bar, i) => bar.style.setProperty("--level", this.#levels[i].toFixed(2)));
     this.#final.textContent = utterance?.text ?? "";

@@ -61,13 +61,15 @@ export class VoiceChoice {
       isDisabled: !model.available,
       onSelect: () => keep(MODEL_KEPT_AS, (this.#picked = model.id)),
     }));
-    const languages = (this.model?.languages ?? []).map((language) => ({
+    const languages = (this.model?.languages ?? []).map((language, i) => ({
+      startsGroup: i === 0,
       text: spoken(language),
       isChecked: language === this.language,
       onSelect: () => keep(LANGUAGE_KEPT_AS, (this.#spoken = language)),
     }));
     const sends = [false, true].map((isChecked) => ({
       t: isChecked ? "voice_check_first" : "voice_send_at_once",
+      startsGroup: !isChecked,
       isChecked: isChecked === this.isChecked,
       onSelect: () => keep(CHECK_KEPT_AS, (this.isChecked = isChecked) ? "yes" : "no"),
     }));

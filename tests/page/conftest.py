@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
+def launch(playwright: Playwright, *switches: str) -> Browser:
+    """A Chromium of the system's."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "These tests need Chromium: install the Debian package chromium."
-    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    return playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *switches])
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = launch(playwright)
     yield browser
     browser.close()
 
@@ -39,12 +45,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server.stop()
 
 
-@pytest.fixture
-def come(browser: Browser, site: ServerProcess) -> Iterator[Come]:
-    """Call it for a new visitor, or for another tab or device of a known one."""
+@contextmanager
+def visits(browser: Browser, site: str) -> Iterator[Come]:
+    """Makes visitors; when they have left, none may have a complaint."""
     visitors: list[Visitor] = []
 
-    def come(address: str = site.address, **options: Any) -> Visitor:
+    def come(address: str = site, **options: Any) -> Visitor:
         visitor = Visitor(browser, address, **options)
         visitors.append(visitor)
         return visitor
@@ -54,6 +60,13 @@ def come(browser: Browser, site: ServerProcess) -> Iterator[Come]:
         visitor.leave()
     for visitor in visitors:
         assert not visitor.complaints, visitor.complaints
+
+
+@pytest.fixture
+def come(browser: Browser, site: ServerProcess) -> Iterator[Come]:
+    """Call it for a new visitor, or for another tab or device of a known one."""
+    with visits(browser, site.address) as come:
+        yield come
 
 
 @pytest.fixture

@@ -50,6 +50,20 @@ describe("PictureUpload", () => {
     await assert.rejects(new PictureUpload({ ask: never.ask, file: file(1_000), onProgress() {} }).send(), { code: "not_found" });
   });
 
+  it("goes on under the same name when it is told to after a long time without a line", async () => {
+    const names = [];
+    const { ask, taken } = server(600_000, [undefined, new RequestError({ code: "unreachable", message: "" })]);
+    const noted = (event, payload) => {
+      if (event === "picture_upload") names.push(payload.client_id);
+      return ask(event, payload);
+    };
+    const upload = new PictureUpload({ ask: noted, file: file(600_000), onProgress() {} });
+    await assert.rejects(upload.send(), { code: "unreachable" });
+    assert.deepEqual(await upload.send(), PICTURE);
+    assert.equal(taken.length, 600_000);
+    assert.equal(new Set(names).size, 1);
+  });
+
   it("hands a refusal on, and sends nothing after it was cancelled", async () => {
     const { ask } = server(1_000, [new RequestError({ code: "unsupported_media", message: "Not a picture." })]);
     await assert.rejects(new PictureUpload({ ask, file: file(1_000), onProgress() {} }).send(), { code: "unsupported_media" });
