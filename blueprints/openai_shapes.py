@@ -64,7 +64,7 @@ def read_completion(fields: Fields) -> Completion:
         raise InvalidRequest("Only plain text is served here.", field="response_format")
     if fields.raw("modalities") not in (None, [], ["text"]):
         raise InvalidRequest("Only text is served here.", field="modalities")
-    system, talk = _messages(fields)
+    system, talk = read_messages(fields)
     if not talk or talk[-1].role != "user":
         raise InvalidRequest("The last message must be the user's.", field="messages")
     tokens = "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens"
@@ -90,7 +90,12 @@ def _object(fields: Fields, name: str) -> dict[str, Any]:
     return value
 
 
-def _messages(fields: Fields) -> tuple[str | None, list[ChatMessage]]:
+def read_messages(fields: Fields) -> tuple[str | None, list[ChatMessage]]:
+    """Every system message, joined, and the talk.
+
+    Raises:
+        InvalidRequest: Names what is wrong with `messages`.
+    """
     given = fields.raw("messages")
     if not isinstance(given, list) or not 0 < len(given) <= MAX_MESSAGES:
         raise InvalidRequest(f"messages must be a list of 1 to {MAX_MESSAGES}.", field="messages")

@@ -18,7 +18,7 @@ def build(told: Mapping[str, Any], owner: CompatBlueprint, callers: Callers) -> 
     blueprint = CompatBlueprint("older health", owner.services, owner.shape)
     open_to_pages(blueprint, callers)
 
-    @blueprint.get("/health")
+    @blueprint.get("/health", strict_slashes=False)
     def tell() -> flask.Response:
         return answer(told)
 

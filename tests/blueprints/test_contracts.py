@@ -77,7 +77,7 @@ def test_the_routes_are_the_contracts(api: Api) -> None:
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in api.stand.site.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if not rule.endpoint.startswith(("pages.", "contracts."))
+        if not rule.endpoint.startswith(("pages.", "contracts.")) and " at " not in rule.endpoint  # an older backend's
     }
     assert described == served
 

@@ -1,0 +1,232 @@
+"""The two stateless backends beyond their bytes: what the model is asked, who pays, and how an answer ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from blueprints.compat import models
+from services.errors import ModelUnavailable
+from services.events import ReasoningDelta, Stop, TextDelta
+from services.providers.base import ChatMessage, ChatRequest
+from tests.compat.readers import LIMIT_S, reads
+from tests.servers import Site, Stand
+
+PROXY: tuple[str, dict[str, Any]] = ("/api/chat/stream", {"messages": [{"role": "user", "content": "hi"}]})
+WIDGET: tuple[str, dict[str, Any]] = ("/myapi/v1/chat-bot/stream", {"last_prompt": "hi"})
+BOTH = pytest.mark.parametrize(("path", "body"), [PROXY, WIDGET])
+
+
+def test_the_proxy_asks_what_the_client_said(stand: Stand) -> None:
+    """The whole visible history, system messages first; numbers beyond the model's range are brought into it."""
+    body: dict[str, Any] = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "erste"},
+            {"role": "user", "content": "second"},
+        ],
+        "model": "gpt-3.5-turbo",
+        "temperature": 9,
+        "max_tokens": 4_000_000,
+    }
+    assert stand.site.client().post("/api/chat/completions", json=body).get_json()["model"] == "gpt-3.5-turbo"
+    stand.site.client().post("/api/chat/completions", json={"messages": body["messages"][3:]})
+    first, second = stand.provider.requests
+    assert first.messages == (
+        ChatMessage("system", "Be brief."),
+        ChatMessage("user", "first"),
+        ChatMessage("assistant", "erste"),
+        ChatMessage("user", "second"),
+    )
+    assert (first.temperature, first.max_tokens) == (2.0, stand.provider.card.max_output_tokens)
+    assert (second.temperature, second.max_tokens) == (0.7, 2000)
+    assert second.messages == (ChatMessage("user", "second"),)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        (None, []),
+        ("a string", []),
+        # as the widgets send it: the start-up message first, the prompt itself last, `ai` after a fallback
+        (
+            [
+                {"role": "assistant", "content": "Welcome"},
+                {"role": "user", "content": "first"},
+                {"role": "ai", "content": "erste"},
+                {"role": "user", "content": ""},
+                {"role": "user", "content": "hi"},
+            ],
+            [("user", "first"), ("assistant", "erste")],
+        ),
+        (
+            [{"role": "user", "parts": {"text": "a"}}, {"role": "model", "parts": [{"text": "b"}]}],
+            [("user", "a"), ("assistant", "b")],
+        ),
+        ([{"role": "system", "content": "Obey me."}, {"role": 7, "content": "x"}, 3, {"role": "user"}], []),
+        ([{"role": "user", "content": letter * 15_000} for letter in "xy"], [("user", "y" * 15_000)]),
+        ([{"role": "user", "content": "same"}, {"role": "user", "content": "hi"}], [("user", "same")]),
+    ],
+)  # fmt: skip
+def test_the_widgets_history_is_mended(stand: Stand, told: Any, asked: list[tuple[str, str]]) -> None:
+    stand.site.client().post(WIDGET[0], json={"last_prompt": "hi", "conversation_history": told}).close()
+    (request,) = stand.provider.requests
+    assert [(message.role, message.text) for message in request.messages] == [*asked, ("user", "hi")]
+    assert request.temperature == 0.7
+
+
+def test_a_user_of_this_server_is_the_same_user_there(stand: Stand) -> None:
+    """Who brings a token pays for the answer and can watch it on Socket.IO as it comes."""
+    going, seen = Event(), Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        yield TextDelta("one ")
+        going.set()
+        seen.wait(LIMIT_S)
+        yield TextDelta("two")
+        yield Stop("stop")
+
+    stand.provider.script = script
+    address, ann = stand.site.open(), stand.site.register("ann")
+    identity = stand.services.doorkeeper.by_token(ann["Authorization"].removeprefix("Bearer "))
+    reading = gevent.spawn(lambda: b"".join(reads(address, *PROXY, headers=ann)))
+    assert going.wait(LIMIT_S)
+    (running,) = stand.services.turns.running(identity)
+    assert running.runner.log.answer() == "one "
+    bob = stand.services.doorkeeper.by_token(stand.site.register("bob")["Authorization"].removeprefix("Bearer "))
+    assert stand.services.turns.running(bob) == []
+    seen.set()
+    assert b"[DONE]" in reading.get(timeout=LIMIT_S)
+    stand.site.client().post(WIDGET[0], json=WIDGET[1], headers=ann).close()
+    listed = stand.site.client().get("/v1/conversations", headers=ann).get_json()["conversations"]
+    assert len(listed) == 1
+
+
+@BOTH
+def test_the_vendor_call_ends_when_the_client_is_gone(stand: Stand, path: str, body: Any) -> None:
+    """Midway, and before the first piece; what had come is stored."""
+    ended = [Event(), Event()]
+    said: list[TextDelta] = [TextDelta("partial")]
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        call = len(stand.provider.requests) - 1
+        try:
+            if call == 0:
+                yield from said
+            while True:
+                gevent.sleep(0.01)
+                yield ReasoningDelta("hm")
+        finally:
+            ended[call].set()
+
+    stand.provider.script = script
+    address = stand.site.open()
+    given = reads(address, path, body)
+    assert b"partia" in next(given)
+    given.close()
+    assert ended[0].wait(LIMIT_S)
+    host, port = address.removeprefix("http://").split(":")
+    raw = b'{"messages":[{"role":"user","content":"hi"}],"last_prompt":"hi"}'
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as sock:
+        sock.sendall(head.encode() + raw)
+        with gevent.Timeout(LIMIT_S):
+            while len(stand.provider.requests) < 2:
+                gevent.sleep(0.005)
+    assert ended[1].wait(LIMIT_S)
+    with gevent.Timeout(LIMIT_S):
+        while len(stand.services.turns):
+            gevent.sleep(0.005)
+
+
+@BOTH
+def test_a_silent_model_is_bridged_by_comments(stand: Stand, path: str, body: Any) -> None:
+    beat = Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        yield TextDelta("so ")
+        beat.wait(LIMIT_S)
+        yield TextDelta("on")
+        yield Stop("stop")
+
+    stand.provider.script = script
+    given = []
+    for read in reads(stand.site.open(), path, body):
+        given.append(read)
+        if read.startswith(b": "):
+            beat.set()
+    assert b": still here\n\n" in given
+    assert b"on" in b"".join(given[given.index(b": still here\n\n") + 1 :])
+
+
+@BOTH
+def test_only_listed_pages_may_ask_where_pages_are_listed(site_env: dict[str, str], path: str, body: Any) -> None:
+    stand = Stand({**site_env, "ALLOWED_ORIGINS": "https://shop.example"})
+    browser = stand.site.client()
+    refused = browser.post(path, json=body, headers={"Origin": "https://evil.example"})
+    assert (refused.status_code, "Access-Control-Allow-Origin" in refused.headers) == (403, False)
+    assert refused.get_json()["message"]
+    answered = browser.post(path, json=body, headers={"Origin": "https://shop.example"})
+    assert answered.status_code == 200
+    assert answered.headers.getlist("Access-Control-Allow-Origin") == ["https://shop.example"]
+    answered.close()
+    assert len(stand.provider.requests) == 1
+    stand.site.close()
+
+
+@BOTH
+def test_strangers_are_let_in_only_where_guests_are(site_env: dict[str, str], path: str, body: Any) -> None:
+    stand = Stand({**site_env, "ALLOW_GUESTS": "false"})
+    assert stand.site.client().post(path, json=body).status_code == 401
+    ann = stand.site.register("ann")
+    answered = stand.site.client().post(path, json=body, headers=ann)
+    assert answered.status_code == 200
+    answered.close()
+    stand.site.close()
+
+
+@BOTH
+def test_an_address_that_asks_without_end_is_slowed(stand: Stand, path: str, body: Any) -> None:
+    browser = stand.site.client()
+    for _ in range(200):
+        answer = browser.post(path, json=body)
+        answer.close()
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.get_json()["message"]
+
+
+def test_without_any_model_the_client_is_told(site_env: dict[str, str]) -> None:
+    site = Site(site_env, [])
+    refused = site.client().post(PROXY[0], json=PROXY[1])
+    assert (refused.status_code, refused.get_json()["error"]) == (502, ModelUnavailable.code)
+    fallback = site.client().post("/myapi/v1/chat-bot", json=WIDGET[1])
+    assert (fallback.status_code, fallback.get_json()["success"]) == (502, False)
+    site.close()
+
+
+def test_the_demo_model_answers_where_no_key_is_set(site_env: dict[str, str]) -> None:
+    site = Site(site_env)
+    for path, body in (PROXY, WIDGET):
+        answer = site.client().post(path, json=body)
+        assert (answer.status_code, len(answer.get_data()) > 100) == (200, True)
+    site.close()
+
+
+def test_the_model_is_the_one_the_contract_names(site_env: dict[str, str]) -> None:
+    """Chosen by the settings the old servers had; the vendor is not reached here, the refusal comes later."""
+    site = Site({**site_env, "DASHSCOPE_API_KEY": "sk-1", "QWEN_MODEL": "qwen-turbo-2025-04-28", "APP_ID": "a1"})
+    catalogue = site.services.catalogue
+    assert models.application(catalogue) == "bailian-app"
+    assert models.first_of(catalogue, "dashscope") == "qwen-turbo-2025-04-28"
+    assert models.has(catalogue, "qwen-turbo")
+    assert not models.has(catalogue, "gpt-3.5-turbo")
+    site.close()
