@@ -15,9 +15,9 @@ _HEAD = """\
 # What vendors' faults mean
 
 Made from the adapters' tables by `python -m services.providers.fault_tables`. First what the vendor says, or what it
-stands for; then the error that a client reads; then what the owner can do, as `./run doctor` tells it in either language
-and the server's log in English. `{V}` is the beginning of the vendor's settings. Where the codes come from is told in
-[the vendors' pages](README.md).
+stands for; then the error that a client reads; then what the owner can do, as `./run doctor` tells it in either
+language and the server's log in English. `{V}` is the beginning of the vendor's settings. Where the codes come from is
+told in [the vendors' pages](README.md).
 """
 
 
