@@ -1,3 +1,3 @@
 """A server around a scripted model, for every file here."""
 
-from tests.servers import site, site_env, stand  # noqa: F401
+from tests.servers import either_stand, site, site_env, stand  # noqa: F401

@@ -17,7 +17,8 @@ from tests.scripted import words
 from tests.servers import Stand
 
 _WORDS = (
-    "}{", "{", "}", '{"code":1}', '"', "\\", "\\u007b", "好", "春眠不觉晓", "😀", "👩‍👩‍👧", "\n", " ", "é", "word", "}\n{",
+    "}{", "{", "}", '{"code":1}', '"', "\\", "\\u007b", "好", "春眠不觉晓",
+    "😀", "👩‍👩‍👧", "\n", " ", "é", "word", "}\n{",
 )  # fmt: skip
 REPLIES = [
     "".join(random.Random(seed).choices(_WORDS, k=1 + seed * 7)) or "x" for seed in range(49)
