@@ -14,6 +14,7 @@ from simulators.ark import ENDPOINT, ArkSimulator
 from simulators.dashscope import APP_ID, DashScopeSimulator
 from simulators.iat import IatSimulator
 from simulators.openai import KEY, OpenAISimulator
+from simulators.paraformer import ParaformerSimulator
 from simulators.spark import APP_ID as SPARK_APP_ID
 from simulators.spark import SECRET, SparkSimulator
 
@@ -27,6 +28,7 @@ def main() -> None:
         ArkSimulator(port=port and port + 2) as ark,
         SparkSimulator(port=port and port + 3) as spark,
         IatSimulator(port=port and port + 4) as iat,
+        ParaformerSimulator(port=port and port + 5) as paraformer,
     ):
         url = simulator.url
         print(
@@ -37,7 +39,7 @@ def main() -> None:
             f"ARK_API_KEY={KEY}\nARK_BASE_URL={ark.base_url}\nARK_ENDPOINT=doubao-1-5-pro-32k={ENDPOINT}\n"
             f"SPARK_APP_ID={SPARK_APP_ID}\nSPARK_API_KEY={KEY}\nSPARK_API_SECRET={SECRET}\nSPARK_BASE_URL={spark.ws_url}\n"
             f"IFLYTEK_APP_ID={SPARK_APP_ID}\nIFLYTEK_API_KEY={KEY}\nIFLYTEK_API_SECRET={SECRET}\n"
-            f"IFLYTEK_IAT_URL={iat.ws_url}\n"
+            f"IFLYTEK_IAT_URL={iat.ws_url}\nDASHSCOPE_WEBSOCKET_URL={paraformer.ws_url}\n"
             f"OLLAMA_BASE_URL={url}/ollama\nVLLM_BASE_URL={url}/vllm/v1\n\n"
             "A prompt can ask for a fault, as in: hello [[fault reset-after=3]] (see simulators/faults.py).",
             flush=True,

@@ -39,10 +39,17 @@ class ServerSocket:
         Raises:
             HungUp: The client has closed, or broken the rules.
         """
+        kind, payload = self.receive_any()
+        if kind != TEXT:
+            raise HungUp
+        return payload
+
+    def receive_any(self) -> tuple[int, bytes]:
+        """The client's next message, `TEXT` or `BINARY`. Raises as `receive` does."""
         while True:
             kind, payload = self._frame()
-            if kind == TEXT:
-                return payload
+            if kind in (TEXT, BINARY):
+                return kind, payload
             if kind == PONG:
                 self.pongs.append(payload)
             elif kind != PING:

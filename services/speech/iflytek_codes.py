@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from services.errors import VendorError, VendorOverloaded, VendorRefused
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """One row: the error it becomes, what a user reads, and what the owner can do, in two languages."""
-
-    kind: type[VendorError]
-    told: str
-    english: str
-    chinese: str
-
-    def error(self) -> VendorError:
-        return self.kind(self.told, advice=(self.english, self.chinese))
-
+from services.errors import VendorOverloaded, VendorRefused
+from services.speech.meaning import Meaning
 
 _KEY = "The recogniser's provider did not accept this server's key."
 _ACCOUNT = "This server's account with the recogniser's provider is used up."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from array import array
+
 
 class Sound:
     """An `Audio` that is all there. `pauses`: places in it at which the speaker pauses once."""
@@ -19,3 +22,13 @@ class Sound:
         piece = self._pcm[self.at : self.at + size]
         self.at += len(piece)
         return piece
+
+
+def noise(seconds: float, rate: int, seed: int = 1) -> bytes:
+    """Loud, and never twice the same."""
+    numbers = random.Random(seed)
+    return array("h", [numbers.randrange(-9_000, 9_000) for _ in range(int(seconds * rate))]).tobytes()
+
+
+def silence(seconds: float, rate: int) -> bytes:
+    return bytes(int(seconds * rate) * 2)

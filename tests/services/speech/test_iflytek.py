@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import time
-from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -23,6 +21,7 @@ from services.speech.iflytek_table import Table
 from services.speech.pcm import ms_of
 from simulators.iat import APP_ID, KEY, SECRET, IatFault, IatSimulator
 from simulators.speech import words_in
+from tests.services.speech import sounds
 from tests.services.speech.sounds import Sound
 
 RATE = 8_000
@@ -57,18 +56,17 @@ def vendor() -> Iterator[IatSimulator]:
         yield simulator
 
 
-def engine_of(vendor: IatSimulator, *, limits: Limits | None = None, **settings: object) -> Iflytek:
-    given = {"app_id": APP_ID, "api_key": KEY, "api_secret": SECRET, "iat_url": vendor.ws_url, **settings}
-    return Iflytek(IflytekSettings(**given), limits=limits or Quick())  # type: ignore[arg-type]
+def engine_of(vendor: IatSimulator, *, limits: Limits | None = None, **settings: Any) -> Iflytek:
+    keys: dict[str, Any] = {"app_id": APP_ID, "api_key": KEY, "api_secret": SECRET, "iat_url": vendor.ws_url}
+    return Iflytek(IflytekSettings(**{**keys, **settings}), limits=limits or Quick())
 
 
 def noise(seconds: float, seed: int = 1) -> bytes:
-    numbers = random.Random(seed)
-    return array("h", [numbers.randrange(-9_000, 9_000) for _ in range(int(seconds * RATE))]).tobytes()
+    return sounds.noise(seconds, RATE, seed)
 
 
 def silence(seconds: float) -> bytes:
-    return bytes(int(seconds * RATE) * 2)
+    return sounds.silence(seconds, RATE)
 
 
 def hear(engine: Iflytek, sound: Sound, language: str | None = None) -> tuple[list[object], VendorError | None]:
@@ -203,10 +201,9 @@ def test_a_refused_opening_is_tried_once_more_where_that_makes_sense(vendor: Iat
     heard, error = hear(engine_of(vendor), Sound(pcm, rate=RATE))
     assert error is None
     assert text_of(heard) == words_in(pcm, RATE)
-    wrong: dict[str, Any]
-    for wrong in ({"api_key": "other"}, {"api_secret": "other"}):
+    for wrong in (engine_of(vendor, api_key="other"), engine_of(vendor, api_secret="other")):
         before = len(vendor.calls)
-        heard, error = hear(engine_of(vendor, **wrong), Sound(pcm, rate=RATE))
+        heard, error = hear(wrong, Sound(pcm, rate=RATE))
         assert isinstance(error, VendorRefused)
         assert "IFLYTEK_API_SECRET" in (error.advice or ("", ""))[0]
         assert len(vendor.calls) == before + 1
