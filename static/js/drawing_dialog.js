@@ -4,11 +4,12 @@ import { openDialog } from "./dialogs.js";
 import { button, element } from "./element.js";
 import { i18n } from "./i18n.js";
 import { errorWords } from "./notices.js";
+import { select } from "./select.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
-/** @typedef {{id: string, name: string, available: boolean, sizes?: string[], note?: string}} Painter */
+/** @typedef {{id: string, name: string, provider: string, size: string, available: boolean}} Painter `size`: its own. */
 
-const SIZES = ["512*512", "768*768", "1024*1024"];
+const SIZES = ["512*512", "1024*1024", "1280*720", "720*1280"];
 const MOST = 4;
 
 /**
@@ -25,25 +26,28 @@ export function openDrawing({ turns, painters, prompt, address, announcer, onUse
   const area = element("textarea", { className: "edit-area", tPlaceholder: "draw_prompt", tLabel: "draw_prompt", attributes: { name: "prompt", rows: "3", maxlength: "2000", required: "" } });
   area.value = prompt;
   const painter = select("draw_model", painters.map(({ id, name }) => [id, name]));
-  const size = select("draw_size", (painters[0]?.sizes ?? SIZES).map((value) => [value, value.replace("*", " × ")]));
+  const size = select("draw_size", sizesOf(painters[0]));
   const count = select("draw_count", Array.from({ length: MOST }, (_, i) => [String(i + 1), String(i + 1)]));
   const go = button({ icon: "brush", t: "draw", className: "primary", type: "submit" });
   const stop = button({ t: "cancel", className: "plain", onClick: () => void halt() });
   const state = element("span", { className: "status-text" });
   const bar = element("progress", { attributes: { max: "1" } });
   const live = element("div", { className: "drawing-state", hidden: true, attributes: { role: "status" } }, [state, bar, stop]);
+  const note = element("p", { className: "hint", t: "draw_note_demo", hidden: painters[0].provider !== "demo" });
   const fault = element("p", { className: "form-fault", hidden: true, attributes: { role: "alert" } });
   const results = element("div", { className: "drawn" });
   const form = element("form", { className: "drawing" }, [
     area,
     element("div", { className: "row" }, [painters.length > 1 ? painter.label : null, size.label, count.label, go]),
+    note,
     fault,
     live,
     results,
   ]);
   painter.input.addEventListener("change", () => {
-    const known = painters.find(({ id }) => id === painter.input.value);
-    size.fill((known?.sizes ?? SIZES).map((value) => [value, value.replace("*", " × ")]));
+    const known = painters.find(({ id }) => id === painter.input.value) ?? painters[0];
+    size.fill(sizesOf(known));
+    note.hidden = known.provider !== "demo";
   });
 
   /** @type {import("./turn_stream.js").TurnStream | null} */
@@ -62,14 +66,13 @@ export function openDrawing({ turns, painters, prompt, address, announcer, onUse
   };
   const show = (/** @type {string} */ wanted) => () => {
     if (!stream) return;
-    i18n.mark(state, { t: stream.state === "answering" ? "draw_state_answering" : `state_${stream.state}` });
+    i18n.mark(state, { t: stream.state === "queued" ? "state_queued" : "draw_state" });
     if (stream.progress === null) bar.removeAttribute("value");
     else bar.value = stream.progress;
     if (!stream.ending) return;
     const { pictures = [], error } = stream.ending;
     busy(false);
     results.prepend(...pictures.map((/** @type {Picture} */ picture) => drawn(picture, wanted)));
-    if (stream.text.trim()) results.prepend(element("p", { className: "hint", text: stream.text }));
     if (error) refuse(error);
     else announcer.say(i18n.t("draw_done"));
     stream = null;
@@ -106,13 +109,9 @@ export function openDrawing({ turns, painters, prompt, address, announcer, onUse
   return dialog;
 }
 
-/** @param {string} t @param {string[][]} options Value and words. */
-function select(t, options) {
-  const input = element("select", {});
-  const fill = (/** @type {string[][]} */ choices) =>
-    input.replaceChildren(...choices.map(([value, text]) => element("option", { text, attributes: { value } })));
-  fill(options);
-  return { input, fill, label: element("label", { className: "pick" }, [element("span", { t }), input]) };
+/** The painter's own size first. @param {Painter} painter */
+function sizesOf({ size }) {
+  return [size, ...SIZES.filter((other) => other !== size)].map((value) => [value, value.replace("*", " × ")]);
 }
 
 /** @param {string} href @param {Picture} picture */

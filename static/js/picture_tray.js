@@ -27,7 +27,7 @@ export class PictureTray {
    * @param {HTMLElement} parts.host
    * @param {import("./picture_upload.js").Ask} parts.ask
    * @param {(task: "ocr" | "describe", item: {src: string, name: string, picture: Picture}) => void} parts.onRead
-   * @param {() => string[]} parts.tasks What the server can do with a picture.
+   * @param {(task: "ocr" | "describe") => boolean} parts.canRead What the server can do with a picture.
    * @param {() => void} parts.onChange
    * @param {() => void} parts.onLeft One goes from the page, and the focus was in it.
    * @param {(error: any) => void} parts.onRefused
@@ -123,7 +123,7 @@ export class PictureTray {
   #acts(item) {
     const words = /** @type {const} */ ({ ocr: "picture_read", describe: "picture_describe" });
     return /** @type {("ocr" | "describe")[]} */ (["ocr", "describe"])
-      .filter((task) => this.#parts.tasks().includes(task))
+      .filter((task) => this.#parts.canRead(task))
       .map((task) => button({ t: words[task], className: "chip", onClick: () => this.#parts.onRead(task, /** @type {any} */ (item)) }));
   }
 

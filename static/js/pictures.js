@@ -8,6 +8,7 @@ import { openReading } from "./reading_dialog.js";
 import { Turns } from "./turns.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
+/** @typedef {import("./reading_dialog.js").Reader} Reader */
 
 const KINDS = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"];
 const MOST_BYTES = 10 * 1_048_576;
@@ -19,8 +20,10 @@ export class Pictures {
   #channel;
   #turns;
   #tray;
-  /** @type {any} */
-  #offer = null;
+  /** @type {Reader[]} */
+  #readers = [];
+  /** @type {import("./drawing_dialog.js").Painter[]} */
+  #painters = [];
   #isAsked = false;
 
   /**
@@ -48,7 +51,7 @@ export class Pictures {
     this.#tray = new PictureTray({
       host: parts.host,
       ask: (event, payload) => this.#channel.ask(event, payload),
-      tasks: () => this.#tasks,
+      canRead: (task) => this.#readersFor(task).length > 0,
       onRead: (task, item) => this.#read(task, item),
       onChange: () => this.#check(),
       onLeft: () => parts.button.focus(),
@@ -80,15 +83,17 @@ export class Pictures {
     this.#check();
   }
 
-  /** @returns {string[]} */
-  get #tasks() {
-    return this.#offer?.tasks ?? [];
+  /** @param {"ocr" | "describe"} task */
+  #readersFor(task) {
+    return this.#readers.filter(({ tasks }) => tasks.includes(task));
   }
 
   /** @param {string} name @param {any} payload */
   #heard(name, payload) {
     if (name !== "welcome") return this.#turns.receive(name, payload);
-    this.#offer = payload;
+    const isThere = (/** @type {{available: boolean}} */ { available }) => available;
+    this.#readers = payload.readers.filter(isThere);
+    this.#painters = payload.painters.filter(isThere);
     this.#parts.button.hidden = false;
     this.#turns.catchUp();
   }
@@ -96,16 +101,11 @@ export class Pictures {
   #open() {
     const isPhone = matchMedia("(hover: none)").matches;
     const onFiles = (/** @type {File[]} */ files) => this.#take(files);
-    const painters = this.#painters;
     openMenu(this.#parts.button, [
       { t: "picture_choose", icon: "picture", onSelect: () => chooseFiles({ isCamera: false, onFiles }) },
       ...(isPhone ? [{ t: "picture_photograph", icon: "camera", onSelect: () => chooseFiles({ isCamera: true, onFiles }) }] : []),
-      ...(painters.length ? [{ t: "picture_draw", icon: "brush", onSelect: () => this.#draw() }] : []),
+      ...(this.#painters.length ? [{ t: "picture_draw", icon: "brush", onSelect: () => this.#draw() }] : []),
     ]);
-  }
-
-  get #painters() {
-    return (this.#offer?.painters ?? []).filter((/** @type {{available: boolean}} */ { available }) => available);
   }
 
   /** @param {File[]} files */
@@ -124,7 +124,7 @@ export class Pictures {
       this.#tray.remove(item);
       onText(text);
     };
-    openReading({ task, item, turns: this.#turns, tools, announcer, onUse });
+    openReading({ task, item, readers: this.#readersFor(task), turns: this.#turns, tools, announcer, onUse });
   }
 
   #draw() {

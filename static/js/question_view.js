@@ -1,5 +1,6 @@
 // @ts-check
 import { copyText } from "./clipboard.js";
+import { openDialog } from "./dialogs.js";
 import { button, element } from "./element.js";
 import { Versions } from "./versions.js";
 
@@ -59,11 +60,14 @@ export class QuestionView {
   #show(ids) {
     this.#pictures.dataset.ids = ids.join(" ");
     this.#pictures.hidden = !ids.length;
-    const links = ids.map((id) => {
-      const image = element("img", { tLabel: "picture_of_question", attributes: { src: this.#address(id), alt: "", loading: "lazy" } });
-      return element("a", { attributes: { href: this.#address(id), target: "_blank", rel: "noopener" } }, [image]);
+    const nodes = ids.map((id) => {
+      const attributes = { src: this.#address(id), alt: "" };
+      const show = () => openDialog({ t: "picture_of_question", className: "lightbox" }, [element("div", {}, [element("img", { attributes })])]);
+      const node = button({ tLabel: "picture_enlarge", attributes: { "aria-haspopup": "dialog" }, onClick: show });
+      node.append(element("img", { attributes: { ...attributes, loading: "lazy" } }));
+      return node;
     });
-    this.#pictures.replaceChildren(...links);
+    this.#pictures.replaceChildren(...nodes);
   }
 
   /** @param {boolean} isFolded */

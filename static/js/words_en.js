@@ -128,6 +128,8 @@ export const en = {
   picture_use_words: "Put it into the message",
   picture_ask: "Ask about it",
   picture_of_question: "A picture of your question",
+  picture_enlarge: "Show this picture large",
+  picture_reader: "Read by",
   picture_unseen: "{model} does not see pictures. Pick a model that does, or read the picture and send its words.",
   picture_unseen_by_all: "No model here sees pictures. Read the picture and send its words, or remove it.",
   draw: "Draw",
@@ -136,7 +138,8 @@ export const en = {
   draw_model: "Model",
   draw_size: "Size",
   draw_count: "How many",
-  draw_state_answering: "Drawing…",
+  draw_state: "Drawing…",
+  draw_note_demo: "This draws a placeholder: no model that paints has a key here.",
   draw_done: "The picture is drawn.",
   download: "Download",
 

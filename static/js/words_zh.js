@@ -128,6 +128,8 @@ export const zh = {
   picture_use_words: "放入输入框",
   picture_ask: "就此提问",
   picture_of_question: "问题中的图片",
+  picture_enlarge: "放大这张图片",
+  picture_reader: "由谁识别",
   picture_unseen: "{model} 看不到图片。请换一个能看图的模型，或识别文字后发送。",
   picture_unseen_by_all: "这里没有能看图的模型。请识别文字后发送，或移除图片。",
   draw: "画",
@@ -136,7 +138,8 @@ export const zh = {
   draw_model: "模型",
   draw_size: "尺寸",
   draw_count: "张数",
-  draw_state_answering: "正在画…",
+  draw_state: "正在画…",
+  draw_note_demo: "这里画的是占位图：没有为绘画模型设置密钥。",
   draw_done: "图片画好了。",
   download: "下载",
 
