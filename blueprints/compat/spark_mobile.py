@@ -5,6 +5,8 @@ from __future__ import annotations
 import flask
 from flask import request
 
+from blueprints.compat import spark_mobile_admin as admin
+from blueprints.compat import spark_mobile_coupons, spark_mobile_gate
 from blueprints.compat import spark_mobile_text as text
 from blueprints.compat.backend import Backend, CompatBlueprint
 from blueprints.compat.cors import open_to_pages
@@ -13,6 +15,7 @@ from blueprints.compat.spark_mobile_wire import Coded, body, fails_as, ok, optio
 from blueprints.identity import Callers
 from blueprints.streaming import Streams
 from services.accounts.names import MAX_STORED
+from services.administration.coupons import Coupons
 from services.administration.users import SHORTEST_PASSWORD, Users
 from services.assembly import Services
 from services.errors import Conflict, Unauthenticated
@@ -27,6 +30,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     open_to_pages(blueprint, callers)
     members, asking = Members(services), text.Asking(services, streams)
     users = users_of(services)
+    coupons = Coupons(uow=services.uow, clock=services.clock, ledger=services.ledger)
     accounts = services.accounts
 
     @blueprint.post("/auth/register")
@@ -72,6 +76,11 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
         )
 
     text.mount(blueprint, services, members, asking)
+    spark_mobile_coupons.mount(blueprint, services, members, coupons)
+    if services.settings.spark_mobile.admin_password:
+        gate = spark_mobile_gate.Gate(services)
+        spark_mobile_gate.mount(blueprint, gate)
+        admin.mount(blueprint, services, gate, users, coupons, asking)
     return blueprint
 
 

@@ -48,7 +48,7 @@ class Members:
         """
         identity = self._tokens.identify(uuid) if isinstance(uuid, str) else None
         if identity is None or not isinstance(username, str) or fold(username[:200]) != fold(identity.name):
-            self._count_guess()
+            self.count_guess("USER_NOT_FOUND")
             raise Coded("USER_NOT_FOUND", "用户不存在，请重新登录。")
         flask.g.user = identity.user_id
         return identity
@@ -58,9 +58,10 @@ class Members:
         identity = self._tokens.identify(uuid) if isinstance(uuid, str) else None
         return self.known(uuid, identity.name if identity is not None else None)
 
-    def _count_guess(self) -> None:
+    def count_guess(self, code: str) -> None:
+        """Count something this address did not know. Raises `Coded` once there were too many."""
         if self._guesses is not None and self._guesses.take(request.remote_addr or "") > 0:
-            raise Coded("USER_NOT_FOUND", "操作太频繁，请稍候再试。")
+            raise Coded(code, "操作太频繁，请稍候再试。")
 
 
 def from_header(name: str) -> str:
