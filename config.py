@@ -254,12 +254,10 @@ class VoiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class PictureSettings:
-    """Drawing pictures, which this version does not do yet; read so that an existing `.env` stays right."""
+    """Pictures that users send or have drawn."""
 
-    sd_model: str = setting(
-        "stable-diffusion-v1.5",
-        "Model that draws pictures. Waits for picture generation: nothing uses it yet.",
-        env="SD_MODEL",
+    storage_mb: int = setting(
+        500, "MB of pictures one user may keep in DATA_DIR.", env="PICTURE_STORAGE_MB", minimum=1
     )
 
 

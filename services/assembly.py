@@ -27,8 +27,11 @@ from services.accounts.tokens import Tokens
 from services.clock import Clock, SystemClock
 from services.conversations.conversations import Conversations
 from services.discovery import collect
+from services.errors import ServerBusy
 from services.instance import Instance
 from services.notes import Notes
+from services.picture_assembly import PictureServices, build_pictures, build_store
+from services.pictures.store import Pictures
 from services.providers.base import ProviderSpec
 from services.providers.catalogue import Catalogue
 from services.quota.ledger import Ledger
@@ -39,6 +42,7 @@ from services.speech.base import SpeechSpec
 from services.speech.catalogue import Recognisers
 from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
+from services.turns.bare import BareTurns
 from services.turns.checkpoints import Checkpoints
 from services.turns.opening import Opening
 from services.turns.recovery import Recovery
@@ -77,6 +81,7 @@ class Services:
     text_turns: TextTurns
     recognisers: Recognisers
     voice_turns: VoiceTurns
+    pictures: PictureServices
     welcomes: Welcomes
     close: Callable[[], None]
 
@@ -125,27 +130,29 @@ def assemble(
             speech_specs = collect("services.speech", SpeechSpec)
         recognisers = Recognisers(speech_specs, env)
         stack.callback(recognisers.close)
-        built = _build(settings, engine, clock, instance.name, catalogue, recognisers, stack)
+        built = _build(settings, env, engine, clock, instance.name, catalogue, recognisers, stack)
         recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
         recovery.run()
-        sweeper = gevent.spawn(_sweep_daily, built["uow"], clock)
+        sweeper = gevent.spawn(_sweep_daily, built["uow"], clock, built["pictures"].store)
         stack.callback(sweeper.kill)
         return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
 
 
-def _sweep_daily(uow: UnitOfWork, clock: Clock) -> None:
-    """Forget guests who never wrote, now and every day, a part at a time."""
+def _sweep_daily(uow: UnitOfWork, clock: Clock, pictures: Pictures) -> None:
+    """Forget guests who never wrote, now and every day, a part at a time; then the files nobody owns any more."""
     while True:
         try:
             while forget_idle_guests(uow, clock.now_ms()) == SWEPT_AT_ONCE:
                 gevent.sleep(1)
-        except DatabaseBusy as busy:
-            logger.warning("idle guests are kept for another day: %s", busy)
+            pictures.sweep()
+        except (DatabaseBusy, ServerBusy) as busy:
+            logger.warning("idle guests, or files nobody owns, are kept for another day: %s", busy)
         gevent.sleep(DAY_S)
 
 
 def _build(
     settings: Settings,
+    env: Mapping[str, str],
     engine: Engine,
     clock: Clock,
     owner: str,
@@ -193,6 +200,7 @@ def _build(
         settings=settings.turns,
         metrics=metrics,
     )
+    store = build_store(settings, uow, clock, metrics, stack)
     text_turns = TextTurns(
         turns=turns,
         uow=uow,
@@ -220,6 +228,27 @@ def _build(
         owner=owner,
     )
     stack.callback(voice_turns.close)
+    bare = BareTurns(
+        turns=turns,
+        uow=uow,
+        ledger=ledger,
+        settlement=settlement,
+        admission=admission,
+        notes=notes,
+        clock=clock,
+        owner=owner,
+    )
+    pictures = build_pictures(
+        store=store,
+        catalogue=catalogue,
+        env=env,
+        turns=turns,
+        bare=bare,
+        uow=uow,
+        clock=clock,
+        metrics=metrics,
+        stack=stack,
+    )
     metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
     metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
     doorkeeper = Doorkeeper(
@@ -252,6 +281,7 @@ def _build(
         "text_turns": text_turns,
         "recognisers": recognisers,
         "voice_turns": voice_turns,
+        "pictures": pictures,
         "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
         "settlement": settlement,
     }

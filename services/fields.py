@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.cleaning import clean
-from services.errors import InvalidRequest
+from services.errors import InvalidRequest, TooLarge
 
 
 class Fields:
@@ -74,6 +74,15 @@ class Fields:
             return default
         if not isinstance(value, bool):
             raise InvalidRequest(f"{name} must be true or false.", field=name)
+        return value
+
+    def data(self, name: str, *, longest: int) -> bytes:
+        """Bytes, at least one; what came as text is refused."""
+        value = self._payload.get(name)
+        if not isinstance(value, bytes) or not value:
+            raise InvalidRequest(f"{name} must be binary and not empty.", field=name)
+        if len(value) > longest:
+            raise TooLarge(f"{name} must have at most {longest} bytes.", field=name)
         return value
 
     def texts(self, name: str, *, most: int, longest: int) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 import config
 from services.discovery import collect
+from services.images.base import PainterSpec
+from services.ocr.base import ReaderSpec
 from services.providers.base import ProviderSpec
 from services.providers.catalogue import CatalogueSettings
 from services.speech.base import SpeechSpec
@@ -71,9 +73,16 @@ class Group:
 def groups() -> tuple[Group, ...]:
     """The core's slices, what all vendors share, each vendor in the order in which its models are preferred."""
     shared = (*(kind for _, kind in config.slices()), CatalogueSettings, DialSettings)
-    specs: list[ProviderSpec | SpeechSpec] = [
-        *sorted(collect("services.providers", ProviderSpec), key=lambda spec: (spec.order, spec.name)),
-        *sorted(collect("services.speech", SpeechSpec), key=lambda spec: (spec.order, spec.name)),
+    kinds: dict[str, Any] = {
+        "services.providers": ProviderSpec,
+        "services.speech": SpeechSpec,
+        "services.ocr": ReaderSpec,
+        "services.images": PainterSpec,
+    }
+    specs = [
+        spec
+        for package, kind in kinds.items()
+        for spec in sorted(collect(package, kind), key=lambda spec: (spec.order, spec.name))
     ]
     return (
         *(Group(_title(kind), kind, "") for kind in shared),

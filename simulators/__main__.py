@@ -11,12 +11,13 @@ import sys
 from gevent.event import Event
 
 from simulators.ark import ENDPOINT, ArkSimulator
-from simulators.dashscope import APP_ID, DashScopeSimulator
+from simulators.dashscope import APP_ID
 from simulators.iat import IatSimulator
 from simulators.openai import KEY, OpenAISimulator
 from simulators.paraformer import ParaformerSimulator
 from simulators.spark import APP_ID as SPARK_APP_ID
 from simulators.spark import SECRET, SparkSimulator
+from simulators.wanx import WanxSimulator
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9100
     with (
         OpenAISimulator(port=port) as simulator,
-        DashScopeSimulator(port=port and port + 1) as dashscope,
+        WanxSimulator(port=port and port + 1) as dashscope,
         ArkSimulator(port=port and port + 2) as ark,
         SparkSimulator(port=port and port + 3) as spark,
         IatSimulator(port=port and port + 4) as iat,

@@ -53,11 +53,13 @@ MAX_TEXT = 32_000
 MAX_ID = 64
 
 
-def _client_id(fields: Fields) -> str:
+def client_id(fields: Fields) -> str:
+    """The client's own id of a request."""
     return fields.text("client_id", longest=MAX_ID)
 
 
-def _window_s(fields: Fields) -> float:
+def window_s(fields: Fields) -> float:
+    """How long pieces may be gathered for this viewer."""
     return fields.integer("window_ms", low=0, high=MAX_WINDOW_MS, default=DEFAULT_WINDOW_MS) / 1000
 
 
@@ -71,7 +73,7 @@ class StartTurn:
     @classmethod
     def from_wire(cls, fields: Fields) -> Self:
         request = TextRequest(
-            client_id=_client_id(fields),
+            client_id=client_id(fields),
             text=fields.text("text", longest=MAX_TEXT),
             conversation=fields.optional_text("conversation", longest=MAX_ID),
             parent=fields.optional_text("parent", longest=MAX_ID),
@@ -82,7 +84,7 @@ class StartTurn:
             max_tokens=fields.optional_integer("max_tokens", low=1, high=1_000_000),
             pictures=fields.texts("pictures", most=8, longest=MAX_ID),
         )
-        return cls(request, _window_s(fields))
+        return cls(request, window_s(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,11 @@ class RegenerateTurn:
     @classmethod
     def from_wire(cls, fields: Fields) -> Self:
         request = AgainRequest(
-            client_id=_client_id(fields),
+            client_id=client_id(fields),
             message=fields.text("message", longest=MAX_ID),
             model=fields.optional_text("model", longest=128),
         )
-        return cls(request, _window_s(fields))
+        return cls(request, window_s(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +121,13 @@ class StartVoice:
         if fields.integer("channels", low=1, high=64, default=1) != 1:
             raise UnsupportedMedia("Only one channel is taken.", field="channels")
         request = VoiceRequest(
-            client_id=_client_id(fields),
+            client_id=client_id(fields),
             rate=rate,
             language=fields.optional_text("language", longest=16),
             model=fields.optional_text("model", longest=128),
             answer=_answer(fields),
         )
-        return cls(request, _window_s(fields))
+        return cls(request, window_s(fields))
 
 
 def _answer(fields: Fields) -> AnswerRequest | None:
@@ -172,7 +174,7 @@ class AttachTurn:
     def from_wire(cls, fields: Fields) -> Self:
         epoch = fields.integer("epoch", low=1, high=2**31, default=1)
         after = fields.integer("after", low=0, high=2**53, default=0)
-        return cls(fields.text("turn", longest=MAX_ID), Position(epoch, after), _window_s(fields))
+        return cls(fields.text("turn", longest=MAX_ID), Position(epoch, after), window_s(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class StopTurn:
             raise InvalidRequest("turn is missing; client_id would do, too.", field="turn")
         return cls(
             fields.optional_text("turn", longest=MAX_ID),
-            None if fields.has("turn") else _client_id(fields),
+            None if fields.has("turn") else client_id(fields),
         )
 
 

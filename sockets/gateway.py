@@ -16,6 +16,7 @@ from sockets.delivery import Delivery
 from sockets.entrance import SocketEntrance
 from sockets.namespace import BaseNamespace, Guard, user_room
 from sockets.pacer import Pacer
+from sockets.picture import PictureNamespace
 from sockets.serving.extension import make_socketio
 from sockets.serving.limits import ServingLimits
 from sockets.serving.origins import OriginPolicy
@@ -68,7 +69,15 @@ class Gateway:
             settings=settings.voice,
             count_error=lambda code: services.metrics.errors.labels(code).inc(),
         )
-        self._namespaces: list[BaseNamespace] = [text, voice]
+        picture = PictureNamespace(
+            entrance=SocketEntrance(services.doorkeeper, self.origins.trusts),
+            delivery=self.delivery,
+            turns=services.turns,
+            pictures=services.pictures,
+            welcomes=services.welcomes,
+            count_error=lambda code: services.metrics.errors.labels(code).inc(),
+        )
+        self._namespaces: list[BaseNamespace] = [text, voice, picture]
         for namespace in self._namespaces:
             self.socketio.server.register_namespace(namespace)
         self._guard = Guard(self._namespaces, services.doorkeeper.still_valid)

@@ -10,12 +10,15 @@ from gevent.event import Event
 
 
 class Device:
-    """One connection to `/text`. Every event it receives for a turn is applied to that turn's `Seen`."""
+    """One connection to one namespace. Every event it receives for a turn is applied to that turn's `Seen`."""
 
-    def __init__(self, address: str, *, token: str | None = None, transport: str = "websocket") -> None:
+    def __init__(
+        self, address: str, *, token: str | None = None, transport: str = "websocket", namespace: str = "/text"
+    ) -> None:
         self.address = address
         self.token = token
         self.transport = transport
+        self.namespace = namespace
         self.welcome: dict[str, Any] = {}
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.turns: dict[str, Seen] = {}
@@ -35,9 +38,9 @@ class Device:
             else:
                 self.notes.append((event, payload))
 
-        client.on("*", on_event, namespace="/text")
+        client.on("*", on_event, namespace=self.namespace)
         auth = {"token": self.token} if self.token else None
-        client.connect(self.address, auth=auth, namespaces=["/text"], transports=[self.transport])
+        client.connect(self.address, auth=auth, namespaces=[self.namespace], transports=[self.transport])
         assert welcomed.wait(10), "no welcome"
         return self
 
@@ -46,7 +49,7 @@ class Device:
 
     def call(self, event: str, *payload: Any) -> dict[str, Any]:
         """Emit and give the acknowledgement; none or one payload."""
-        answer = self._client.call(event, payload[0] if payload else None, namespace="/text", timeout=30)
+        answer = self._client.call(event, payload[0] if payload else None, namespace=self.namespace, timeout=30)
         assert isinstance(answer, dict)
         return answer
 
@@ -63,6 +66,16 @@ class Device:
         if "text" in answer:
             seen.epoch, seen.last, seen.text = answer["epoch"], answer["from"], answer["text"]
         return answer
+
+    def emit(self, event: str, payload: Any) -> None:
+        """Send without waiting for an answer."""
+        self._client.emit(event, payload, namespace=self.namespace)
+
+    def gone(self) -> Event:
+        """Set when the connection ends."""
+        gone = Event()
+        self._client.on("disconnect", lambda *_: gone.set(), namespace=self.namespace)
+        return gone
 
     def leave(self) -> None:
         self._client.disconnect()

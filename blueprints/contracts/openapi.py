@@ -33,6 +33,7 @@ class Operation:
     Attributes:
         answers: The shape of the good answer; None where it is no JSON, or none at all.
         kinds: Media types of the good answer.
+        body_kinds: Media types of a body that is no JSON.
         query: Words after the question mark, with their shapes.
         refusal: The shape of every refusal.
         open: Answers without a credential.
@@ -42,6 +43,7 @@ class Operation:
     answers: Schema | None
     status: int = 200
     takes: Schema | None = None
+    body_kinds: tuple[str, ...] = ()
     query: dict[str, Schema] = field(default_factory=dict)
     kinds: tuple[str, ...] = ("application/json",)
     refusal: str = "Refusal"
@@ -63,6 +65,8 @@ class Operation:
             shown["parameters"] = parameters
         if self.takes is not None:
             shown["requestBody"] = {"content": {"application/json": {"schema": self.takes}}}
+        elif self.body_kinds:
+            shown["requestBody"] = {"content": {kind: {} for kind in self.body_kinds}}
         if self.open:
             shown["security"] = []
         return shown
@@ -135,6 +139,29 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/v1/turns/{turn_id}/stop"): Operation(
         "End a turn.", obj({"status": STATUS, "offset": COUNT, "length": COUNT})
+    ),
+    ("GET", "/v1/pictures"): Operation("My newest pictures.", obj({"pictures": many(ref("Picture"))})),
+    ("POST", "/v1/pictures"): Operation(
+        "Keep a picture: at most 10 MB and 40 megapixels.",
+        ref("Picture"),
+        201,
+        body_kinds=("image/*", "application/octet-stream"),
+    ),
+    ("GET", "/v1/pictures/{picture_id}"): Operation("Its bytes.", None, kinds=("image/png", "image/jpeg")),
+    ("DELETE", "/v1/pictures/{picture_id}"): Operation("Delete it.", _NOTHING),
+    ("POST", "/v1/images/generations"): Operation(
+        "Pictures in OpenAI's shape.",
+        obj({"created": COUNT, "data": many(obj({}, {"url": TEXT, "b64_json": TEXT}))}),
+        takes=obj(
+            {"prompt": words(longest=4_000)},
+            {
+                "model": words(longest=128),
+                "n": whole(1, 4),
+                "size": words(longest=16),
+                "response_format": one_of("url", "b64_json"),
+            },
+        ),
+        refusal="ChatRefusal",
     ),
     ("GET", "/v1/models"): Operation(
         "The models.",

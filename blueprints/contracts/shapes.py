@@ -69,6 +69,15 @@ SHARED: dict[str, Schema] = {
     "User": obj({"id": ID, "name": TEXT, "guest": FLAG}),
     "Quota": obj({"tokens": COUNT, "pictures": COUNT}),
     "Model": obj({"id": TEXT, "name": TEXT, "provider": TEXT, "vision": FLAG, "reasoning": FLAG, "available": FLAG}),
+    "Picture": obj(
+        {
+            "id": ID,
+            "url": TEXT,
+            "width": POSITIVE,
+            "height": POSITIVE,
+            "type": one_of("image/png", "image/jpeg"),
+        }
+    ),
     "Usage": obj({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT, "estimated": FLAG}),
     "turn_state": obj({**PLACE, "state": one_of(*get_args(State))}),
     "turn_delta": obj({**PLACE, "count": POSITIVE, "kind": one_of("text", "reasoning"), "text": TEXT}),

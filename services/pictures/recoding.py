@@ -20,11 +20,20 @@ Image.MAX_IMAGE_PIXELS = None  # the header was checked against our own limit
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def work(_: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The one reply: `{type, width, height}` and the new file, a PNG or a JPEG of at most `MAX_BYTES`."""
+def work(request: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The one reply: `{type, width, height}` and the new file, a PNG or a JPEG.
+
+    The request may bring `max_side` and `max_bytes`: the picture is made smaller until it keeps to both.
+    """
     header = check(data)
     picture = _decoded(data, _KINDS[header.kind])
-    kind, encoded = _encoded(picture, was_lossy=header.kind == "jpeg")
+    max_bytes = request.get("max_bytes", MAX_BYTES)
+    if (max_side := request.get("max_side", 0)) and max(picture.size) > max_side:
+        picture.thumbnail((max_side, max_side))
+    kind, encoded = _encoded(picture, max_bytes, was_lossy=header.kind == "jpeg")
+    while len(encoded) > max_bytes:
+        picture.thumbnail((picture.width * 3 // 4, picture.height * 3 // 4))
+        kind, encoded = _encoded(picture, max_bytes, was_lossy=True)
     yield {"type": kind, "width": picture.width, "height": picture.height}, encoded
 
 
@@ -65,15 +74,12 @@ def _in_eight_bits(picture: Image.Image) -> Image.Image:
     return picture.convert("F").point(lambda value: value * (255 / top)).convert("L")
 
 
-def _encoded(picture: Image.Image, *, was_lossy: bool) -> tuple[str, bytes]:
+def _encoded(picture: Image.Image, max_bytes: int, *, was_lossy: bool) -> tuple[str, bytes]:
     if not was_lossy:
         png = _saved(picture, "PNG", compress_level=4)
-        if len(png) <= MAX_BYTES:
+        if len(png) <= max_bytes:
             return "image/png", png
-    quality = JPEG_QUALITY
-    while len(jpeg := _saved(_on_white(picture), "JPEG", quality=quality)) > MAX_BYTES:
-        quality -= 15
-    return "image/jpeg", jpeg
+    return "image/jpeg", _saved(_on_white(picture), "JPEG", quality=JPEG_QUALITY)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

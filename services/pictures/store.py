@@ -119,6 +119,14 @@ class Pictures:
             log.error("picture %s has a row, but no file", record.id)
             raise NotFound("There is no such picture.") from error
 
+    def fitted(self, record: PictureRecord, *, max_bytes: int, max_side: int) -> tuple[str, bytes]:
+        """Kind and bytes, made smaller where it must be. Raises `NotFound`."""
+        data = self.read(record)
+        if record.bytes <= max_bytes and max(record.width, record.height) <= max_side:
+            return record.media_type, data
+        head, smaller = self._recoder.one({"max_bytes": max_bytes, "max_side": max_side}, data)
+        return head["type"], smaller
+
     def remove(self, user_id: str, picture_id: str) -> None:
         """Delete it. Raises `NotFound`."""
 

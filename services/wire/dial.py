@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -103,8 +104,12 @@ def check_url(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
         return False
 
 
-def dial(origin: Origin, limit_s: float) -> socket.socket:
+def dial(origin: Origin, limit_s: float, admits: Callable[[str], bool] | None = None) -> socket.socket:
     """A connected socket without a timeout of its own; TLS done, proxy passed.
+
+    Args:
+        admits: Asked about each address before it is connected to, so that no name can lead elsewhere in between.
+            A proxy is the operator's own and not asked about.
 
     Raises:
         VendorTimeout: `limit_s` seconds were not enough.
@@ -113,7 +118,7 @@ def dial(origin: Origin, limit_s: float) -> socket.socket:
     """
     with gevent.Timeout(limit_s) as limit:
         try:
-            return _dial(origin, limit_s)
+            return _dial(origin, limit_s, admits)
         except gevent.Timeout as fired:
             if fired is not limit:
                 raise
@@ -135,12 +140,12 @@ def proxy_authorization(proxy: str) -> str:
     return "Basic " + base64.b64encode(login.encode()).decode()
 
 
-def _dial(origin: Origin, limit_s: float) -> socket.socket:
+def _dial(origin: Origin, limit_s: float, admits: Callable[[str], bool] | None) -> socket.socket:
     if origin.proxy:
         proxy = urlsplit(origin.proxy)
         connection = _connect(proxy.hostname or "", proxy.port or 80, limit_s)
     else:
-        connection = _connect(origin.host, origin.port, limit_s)
+        connection = _connect(origin.host, origin.port, limit_s, admits)
     try:
         if origin.scheme == "https":
             if origin.proxy:
@@ -153,10 +158,14 @@ def _dial(origin: Origin, limit_s: float) -> socket.socket:
     return connection
 
 
-def _connect(host: str, port: int, limit_s: float) -> socket.socket:
+def _connect(
+    host: str, port: int, limit_s: float, admits: Callable[[str], bool] | None = None
+) -> socket.socket:
     """The first address that answers; a silent one may take half of the limit, so that another has its chance."""
     failure: OSError = OSError("the name has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if admits is not None and not admits(str(address[0])):
+            raise VendorRefused("The model's provider named an address that is not asked for anything.")
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(limit_s / 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -141,8 +141,12 @@ class Response:
 class HttpClient:
     """Calls vendors; keeps a few idle connections to each. Any number of greenlets may call at once."""
 
-    def __init__(self, settings: DialSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: DialSettings, clock: Clock | None = None, *, admits: Callable[[str], bool] | None = None
+    ) -> None:
+        """`admits` is asked about every address before it is connected to; None for vendors the operator named."""
         check_proxies(settings)
+        self._admits = admits
         self._settings = settings
         self._clock = clock or SystemClock()
         self._idle: dict[Origin, list[tuple[float, Connection]]] = defaultdict(list)
@@ -199,7 +203,7 @@ class HttpClient:
         return self._dial(origin)
 
     def _dial(self, origin: Origin) -> Connection:
-        return Connection(origin, dial(origin, self._settings.connect_s))
+        return Connection(origin, dial(origin, self._settings.connect_s, self._admits))
 
     def _rest(self, connection: Connection) -> None:
         connection.rest()

@@ -178,6 +178,7 @@ class SideProcess:
 
     def _fault(self, head: dict[str, Any]) -> ChatError:
         if head["fault"] == "memory":
+            self.kill()  # what it holds now the next job would miss
             return TooLarge("This picture needs more memory than this server gives to one.", field="picture")
         kind = BY_CODE.get(head["fault"], Internal)
         if kind is Internal:

@@ -115,9 +115,9 @@ class Engine(engineio.Server):
         """Hand a message to the application. May yield. Raises `Violation` when the application calls it malformed."""
         self.handlers["message"](sid, data)
 
-    def joined(self, session: EngineSocket) -> None:
-        """The application knows this client now: it counts no longer as a stranger."""
-        session.allow(self.limits.max_message_bytes)
+    def joined(self, session: EngineSocket, max_message_bytes: int) -> None:
+        """The application knows this client now: it counts no longer as a stranger, and may send so much at once."""
+        session.allow(max(max_message_bytes, session.max_message_bytes))
         self._forget_stranger(session)
 
     def ended(self, session: EngineSocket, reason: str) -> None:

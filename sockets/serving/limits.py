@@ -13,7 +13,8 @@ class ServingLimits:
         ping_timeout_s: Silence after a ping that ends a session.
         send_stall_s: A peer that takes no byte for so long while some wait for it is cut.
         close_s: How long a closing connection may take to say goodbye before its descriptor is freed.
-        max_message_bytes: One message, or one packet with all its attachments, once a namespace is joined.
+        max_message_bytes: One message, or one packet with all its attachments, once a namespace is joined; a
+            namespace may take more in attachments (`max_attachment_bytes`).
         max_message_bytes_before_join: The same for peers of whom nothing is known yet.
         max_pending_bytes: Bytes that may wait for one peer.
         join_s: A session that is in no namespace for so long is closed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import socketio.packet
@@ -79,8 +80,11 @@ class IncomingPacket:
         return self._attachments[number]
 
 
-def decode(text: str, *, max_attachments: int, max_bytes: int) -> IncomingPacket:
+def decode(text: str, *, max_attachments: int, room: Callable[[str], int]) -> IncomingPacket:
     """Read one text packet. Pure.
+
+    Args:
+        room: Bytes that the attachments of a packet to a namespace may have together.
 
     Raises:
         Violation: It is not a packet a Socket.IO client sends.
@@ -108,4 +112,5 @@ def decode(text: str, *, max_attachments: int, max_bytes: int) -> IncomingPacket
         kind = ACK
     elif kind == CONNECT_ERROR or ack is not None or (data is not None and (kind != CONNECT or type(data) is not dict)):
         raise Violation("malformed packet")
-    return IncomingPacket(kind, header[3] or "/", ack, data, missing=attachments, max_bytes=max_bytes)
+    namespace = header[3] or "/"
+    return IncomingPacket(kind, namespace, ack, data, missing=attachments, max_bytes=room(namespace))

@@ -53,6 +53,8 @@ class SocketServer(socketio.Server):
       `message` and with `data` the object; on the wire the packet also carries `code` beside `message`.
     - `after_connect(sid)` of a `Namespace`, when it has one, is called when the client has been told that it is in, and
       before its first event: the place for what is emitted first.
+    - `max_attachment_bytes` of a `Namespace` lets its clients send more than `max_message_bytes` in one packet's
+      attachments.
     - `inline_events` of a `Namespace` names events whose handlers run at once, in order, on the connection's
       own reader; they must not wait for anything. All others run concurrently.
     - A handler that raises is logged, once per session with its traceback, and answered with the `internal` error.
@@ -113,9 +115,11 @@ class SocketServer(socketio.Server):
         if isinstance(data, bytes):
             packet = self._attach(peer, data)
         else:
-            packet = packets.decode(
-                data, max_attachments=self._limits.max_attachments, max_bytes=self._limits.max_message_bytes
-            )
+            limits = self._limits
+            # Where a namespace takes more, it takes it as attachments: text is held to what all others are.
+            if peer.joined and len(data) > limits.max_message_bytes:
+                raise Violation("message too big", code=1009)
+            packet = packets.decode(data, max_attachments=limits.max_attachments, room=self._room)
             if packet.missing:
                 self._await_attachments(peer, packet)
         if packet.missing:
@@ -129,6 +133,11 @@ class SocketServer(socketio.Server):
             self._expect_another_join(eio_sid, peer)
         else:
             self._acknowledge(peer, packet)
+
+    def _room(self, namespace: str) -> int:
+        """Bytes of attachments that one packet of a namespace may have."""
+        own: int = getattr(self.namespace_handlers.get(namespace), "max_attachment_bytes", 0)
+        return max(own, self._limits.max_message_bytes)
 
     def _await_attachments(self, peer: Peer, packet: IncomingPacket) -> None:
         now = monotonic()
@@ -220,7 +229,7 @@ class SocketServer(socketio.Server):
         if session is None:
             return  # it closed while the handler worked, and _handle_eio_disconnect is about to run
         self._cancel_deadline(peer)
-        self.eio.joined(session)
+        self.eio.joined(session, self._room(namespace))
         self._send_packet(eio_sid, OutgoingPacket(packets.CONNECT, {"sid": sid}, namespace))
         after = getattr(self.namespace_handlers.get(namespace), "after_connect", None)
         if after is not None:

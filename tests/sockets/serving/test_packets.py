@@ -12,7 +12,7 @@ from sockets.serving.violation import Violation
 
 
 def decoded(text: str) -> IncomingPacket:
-    return decode(text, max_attachments=10, max_bytes=1_000)
+    return decode(text, max_attachments=10, room=lambda _: 1_000)
 
 
 @pytest.mark.parametrize(

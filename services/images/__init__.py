@@ -1,0 +1,1 @@
+"""Sentences to pictures: the contract, and one file for each who draws."""

@@ -1,0 +1,1 @@
+"""Pictures to text: the contract, and one file for each who reads."""
