@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blueprints.contracts import voice_events
+from blueprints.contracts import picture_events, voice_events
 from blueprints.contracts.shapes import (
     COUNT,
     FLAG,
@@ -65,7 +65,7 @@ CLIENT_EVENTS: dict[str, tuple[Schema, Schema]] = {
 """What a client sends, and what a good acknowledgement adds to `ok: true`."""
 
 
-def _welcome(model: Schema) -> Schema:
+def _welcome(lists: dict[str, Schema]) -> Schema:
     return obj(
         {
             "protocol": {"type": "integer", "const": 1},
@@ -73,14 +73,14 @@ def _welcome(model: Schema) -> Schema:
             "quota": ref("Quota"),
             "limits": {"type": "object"},
             "server_time_ms": TIME_MS,
-            "models": many(model),
+            **lists,
         },
         {"token": TEXT},
     )
 
 
 SERVER_EVENTS: dict[str, Schema] = {
-    "welcome": _welcome(ref("Model")),
+    "welcome": _welcome({"models": many(ref("Model"))}),
     "turn_state": ref("turn_state"),
     "turn_delta": ref("turn_delta"),
     "turn_rewind": ref("turn_rewind"),
@@ -97,7 +97,11 @@ CHANNELS: dict[str, tuple[dict[str, tuple[Schema, Schema | None]], dict[str, Sch
     "text": ({**CLIENT_EVENTS}, SERVER_EVENTS),
     "voice": (
         {**voice_events.CLIENT_EVENTS, **{name: CLIENT_EVENTS[name] for name in _SHARED_BY_TURNS}},
-        {**SERVER_EVENTS, **voice_events.SERVER_EVENTS, "welcome": _welcome(voice_events.SPEECH_MODEL)},
+        {**SERVER_EVENTS, **voice_events.SERVER_EVENTS, "welcome": _welcome(voice_events.MODELS)},
+    ),
+    "picture": (
+        {**picture_events.CLIENT_EVENTS, **{name: CLIENT_EVENTS[name] for name in _SHARED_BY_TURNS}},
+        {**SERVER_EVENTS, "welcome": _welcome(picture_events.MODELS)},
     ),
 }
 """By namespace: what a client sends, and what the server sends."""

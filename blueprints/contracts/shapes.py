@@ -79,7 +79,7 @@ SHARED: dict[str, Schema] = {
         }
     ),
     "Usage": obj({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT, "estimated": FLAG}),
-    "turn_state": obj({**PLACE, "state": one_of(*get_args(State))}),
+    "turn_state": obj({**PLACE, "state": one_of(*get_args(State))}, {"progress": number(0, 1)}),
     "turn_delta": obj({**PLACE, "count": POSITIVE, "kind": one_of("text", "reasoning"), "text": TEXT}),
     "turn_rewind": obj({**PLACE, "length": COUNT}),
     "turn_end": obj(
@@ -99,6 +99,8 @@ SHARED: dict[str, Schema] = {
             "audio_ms": COUNT,
             "ended_by": one_of("client", "silence", "idle", "length", "recogniser", "turn"),
             "answer_error": ref("Error"),
+            "regions": many(obj({"text": TEXT, "box": many(many(NUMBER)), "score": NUMBER})),
+            "pictures": many(ref("Picture")),
         },
     ),
     "voice_partial": obj({**PLACE, "text": TEXT}),

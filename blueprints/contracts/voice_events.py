@@ -47,3 +47,6 @@ SERVER_EVENTS: dict[str, Schema] = {
     "voice_answer": ref("voice_answer"),
 }
 """What the server sends on `/voice` only."""
+
+MODELS: dict[str, Schema] = {"models": many(SPEECH_MODEL)}
+"""What `welcome` lists."""

@@ -23,8 +23,6 @@ from services.wire.side_process_main import LENGTHS, MAX_HEAD_BYTES
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
-"""What a child sees of the environment: no key, no password."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 Reply = tuple[dict[str, Any], bytes]
@@ -135,7 +133,7 @@ class SideProcess:
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**config.inherited(_KEPT), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**config.bare_environment(), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

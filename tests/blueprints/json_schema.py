@@ -16,7 +16,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 _KNOWN = {
     "$ref", "type", "properties", "required", "items", "enum", "const", "anyOf", "oneOf", "minimum", "maximum",
-    "minLength", "maxLength", "minItems", "maxItems", "pattern", "description", "additionalProperties",
+    "minLength", "maxLength", "minItems", "maxItems", "pattern", "description", "examples", "additionalProperties",
 }  # fmt: skip
 
 
