@@ -9,8 +9,11 @@ RUN npm ci --omit=dev --ignore-scripts
 
 FROM python:3.13-slim AS build
 WORKDIR /app
-COPY requirements.txt ./
-RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.txt
+COPY requirements.txt requirements-local.txt ./
+# --build-arg SLIM=1 leaves out the engines that read and listen without a key.
+ARG SLIM=
+RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.txt \
+    && { [ -n "$SLIM" ] || .venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements-local.txt; }
 COPY . .
 COPY --from=page /app/node_modules node_modules
 RUN python -c "import pathlib, run; run.copy_page(pathlib.Path('/tmp/vendor'))" && rm -r node_modules

@@ -34,7 +34,7 @@ VENV = ROOT / ".venv"
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 INSTALLING = VENV / "parley-installing"  # exists while pip may have left the environment half changed
-NEEDED_BYTES = 600_000_000  # packages, the page's libraries and, where npm is missing, a Node
+NEEDED_BYTES = 900_000_000  # packages, local engines, the page's libraries and, where npm is missing, a Node
 
 
 class SetupFailed(Exception):
@@ -361,12 +361,22 @@ def pip_install(requirements: str, on_line: Callable[[str], None] | None = None)
         raise explain(say("The Python packages could not be installed.", "Python 软件包安装失败。"), output)
 
 
-def packages_stamp() -> str:
-    return fingerprint(ROOT / "requirements.txt")
+PACKAGES = {"packages": "requirements.txt", "local": "requirements-local.txt"}
+"""By step: what the server needs, and the engines that read and listen on this machine."""
 
 
-def install_packages(progress: Progress) -> None:
-    total = len(re.findall(r"^[^#\s].*==", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE))
+def missing_packages(slim: bool) -> dict[str, str]:
+    """The files that are to be installed, by step; with `slim` never the local engines."""
+    return {
+        step: name
+        for step, name in PACKAGES.items()
+        if not (slim and step == "local") and STAMPS.get(step) != fingerprint(ROOT / name)
+    }
+
+
+def install_packages(progress: Progress, missing: dict[str, str]) -> None:
+    pins = "".join((ROOT / name).read_text("utf-8") for name in missing.values())
+    total = len(re.findall(r"^[^#\s].*==", pins, re.MULTILINE))
     found = 0
 
     def count(line: str) -> None:
@@ -376,10 +386,11 @@ def install_packages(progress: Progress) -> None:
             name = re.search(r"(?:Collecting|Ignoring|satisfied:) ([\w.-]+)", line)
             progress.advance(min(found, total), total, name[1] if name else "")
         elif line.startswith("Installing collected"):
-            progress.advance(total, total, say("installing", "正在安装"))
+            progress.advance(found, total, say("installing", "正在安装"))
 
-    pip_install("requirements.txt", count)
-    STAMPS.put("packages", packages_stamp())
+    for step, name in missing.items():
+        pip_install(name, count)
+        STAMPS.put(step, fingerprint(ROOT / name))
 
 
 def page_files() -> dict[str, str]:
@@ -450,9 +461,9 @@ def copy_page(fresh: Path) -> None:
     shutil.move(fresh, ROOT / "static/vendor")
 
 
-def install(progress: Progress) -> None:
+def install(progress: Progress, slim: bool) -> None:
     """Packages and the page's libraries, side by side where the machine has an npm of its own."""
-    packages, page = STAMPS.get("packages") != packages_stamp(), not page_is_ready()
+    packages, page = missing_packages(slim), not page_is_ready()
     if not packages and not page:
         return
     npm = system_npm() if page else []
@@ -469,7 +480,7 @@ def install(progress: Progress) -> None:
     if fetcher:
         fetcher.start()
     if packages:
-        install_packages(progress)
+        install_packages(progress, packages)
     if fetcher:
         fetcher.join()
         if failures:
@@ -511,14 +522,14 @@ def migrate(progress: Progress, url: str) -> None:
     progress.end()
 
 
-def set_up() -> None:
+def set_up(*, slim: bool) -> None:
     """Everything between a clone and a server that can start. Safe to repeat, and to cut off."""
     settings = checked_settings()
     progress = Progress()
     try:
         with only_one():
             make_venv(progress)
-            install(progress)
+            install(progress, slim)
             migrate(progress, settings.database_url)
     except SetupFailed:
         progress.drop()
@@ -606,6 +617,11 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help=say("address to listen on (HOST)", "监听地址（HOST）"))
     parser.add_argument("--port", type=int, help=say("port to listen on (PORT)", "监听端口（PORT）"))
+    parser.add_argument(
+        "--slim",
+        action="store_true",
+        help=say("leave out the engines that read and listen without a key", "不安装无需密钥的本地识别引擎"),
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("setup", help=say("set up only", "只安装，不启动"))
     doctor = commands.add_parser(
@@ -635,7 +651,7 @@ def main(arguments: list[str]) -> int:
         server = checked_settings().server
         if server.port:
             check_port(server.host, server.port)
-    set_up()
+    set_up(slim=options.slim or options.command == "reset-password")
     if options.command == "setup":
         return 0
     if options.command == "reset-password":

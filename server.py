@@ -130,6 +130,9 @@ def _ready(services: Services, host: str, port: int) -> str:
         lines.append("The demo model answers. For a real one put a key into .env, such as")
         lines.append("DEEPSEEK_API_KEY=..., DASHSCOPE_API_KEY=... or OPENAI_API_KEY=..., and start again.")
         lines.append("现在由演示模型回答；在 .env 中填入密钥（如 DEEPSEEK_API_KEY=...）后重新启动，即可用真正的模型。")
+    if any(card.provider == "local" and not card.available for card in services.pictures.readers.cards()):
+        lines.append("Pictures and speech are not read on this machine: the local engines were left out (--slim).")
+        lines.append("本机不识别图片与语音：未安装本地识别引擎（--slim）。")
     return "\n".join(lines)
 
 

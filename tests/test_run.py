@@ -65,11 +65,17 @@ class Clone:
         self._write("db/migrations/versions/0001_first.py", "")
         self._write("server.py", SERVER)
         self._write("bin/npm", NPM).chmod(0o755)
-        self.wheel = self._wheel()
+        self.wheel = self._wheel("parley_probe")
         self.pin(hashlib.sha256(self.wheel.read_bytes()).hexdigest())
+        engine = hashlib.sha256(self._wheel("parley_engine").read_bytes()).hexdigest()
+        self._write("requirements-local.txt", f"parley-engine==1 --hash=sha256:{engine}\n")
 
     def pin(self, digest: str) -> None:
         self._write("requirements.txt", f"parley-probe==1 --hash=sha256:{digest}\n")
+
+    def has(self, package: str) -> bool:
+        """Whether it was installed."""
+        return any(self.folder.glob(f".venv/lib/*/site-packages/{package}.py"))
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         kept = {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "HOME": str(self.folder)}
@@ -99,16 +105,17 @@ class Clone:
         path.write_text(text, "utf-8")
         return path
 
-    def _wheel(self) -> Path:
+    def _wheel(self, name: str) -> Path:
         """A package with nothing in it, in the form in which packages are published."""
+        metadata = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1\n"
         files = {
-            "parley_probe.py": b"",
-            "parley_probe-1.dist-info/METADATA": b"Metadata-Version: 2.1\nName: parley-probe\nVersion: 1\n",
-            "parley_probe-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{name}.py": b"",
+            f"{name}-1.dist-info/METADATA": metadata.encode(),
+            f"{name}-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        path = self.folder / "wheels/parley_probe-1-py3-none-any.whl"
-        path.parent.mkdir()
-        record = "parley_probe-1.dist-info/RECORD"
+        path = self.folder / f"wheels/{name}-1-py3-none-any.whl"
+        path.parent.mkdir(exist_ok=True)
+        record = f"{name}-1.dist-info/RECORD"
         with zipfile.ZipFile(path, "w") as archive:
             rows = []
             for name, data in files.items():
@@ -122,6 +129,16 @@ class Clone:
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
+
+
+def test_a_slim_set_up_leaves_the_local_engines_out_until_they_are_wanted(clone: Clone) -> None:
+    """Nothing else differs, and the next plain set-up brings them."""
+    assert clone.run("--slim", "setup")[0] == 0
+    assert (clone.has("parley_probe"), clone.has("parley_engine")) == (True, False)
+    clone.run("reset-password", "ann")
+    assert not clone.has("parley_engine")
+    assert clone.run("setup")[0] == 0
+    assert clone.has("parley_engine")
 
 
 def test_a_clone_becomes_a_server_and_stays_one(clone: Clone) -> None:
@@ -271,7 +288,7 @@ def test_stamps_survive_a_broken_file(tmp_path: Path) -> None:
     assert stamps.get("a") == "3"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-node.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-local.txt", "requirements-dev.txt", "requirements-node.txt"])
 def test_requirements_are_pinned_hashed_and_name_no_server(name: str) -> None:
     """Each line is a version with hashes; where packages come from is the user's choice."""
     text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
@@ -283,7 +300,7 @@ def test_requirements_are_pinned_hashed_and_name_no_server(name: str) -> None:
 
 def test_everything_asked_for_is_pinned() -> None:
     """The files people edit and the files made from them agree."""
-    for name in ("requirements", "requirements-dev", "requirements-node"):
+    for name in ("requirements", "requirements-local", "requirements-dev", "requirements-node"):
         asked = re.findall(r"^([a-z][\w-]+)", (ROOT / f"{name}.in").read_text("utf-8"), re.MULTILINE)
         pinned = re.findall(r"^([a-z][\w-]+)==", (ROOT / f"{name}.txt").read_text("utf-8"), re.MULTILINE)
         assert {package.replace("_", "-").lower() for package in asked} <= set(pinned)
