@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -393,11 +393,6 @@ def bare_environment() -> dict[str, str]:
 def environment(folder: Path) -> dict[str, str]:
     """The process environment over the `.env` file of `folder`: what is exported wins."""
     return {**environment_file(folder), **os.environ}
-
-
-def inherited(names: Iterable[str]) -> dict[str, str]:
-    """Of the process environment what a child is given: these names, so that it sees no key and no password."""
-    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def environment_file(folder: Path) -> dict[str, str]:

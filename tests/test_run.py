@@ -288,10 +288,10 @@ def test_stamps_survive_a_broken_file(tmp_path: Path) -> None:
     assert stamps.get("a") == "3"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-local.txt", "requirements-dev.txt", "requirements-node.txt"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-local", "requirements-dev", "requirements-node"])
 def test_requirements_are_pinned_hashed_and_name_no_server(name: str) -> None:
     """Each line is a version with hashes; where packages come from is the user's choice."""
-    text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
+    text = (ROOT / f"{name}.txt").read_text("utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip()]
     assert lines
     for line in lines:
