@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import READ_ONLY
 from db.errors import DatabaseBusy, translate
+from db.turnstile import Turnstile
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class UnitOfWork:
     """Opens transactions. Shared by every greenlet; each has at most one open at a time.
 
     What a block loads stays readable after it. On MySQL every statement may let other greenlets run; on SQLite
-    only the wait for the write lock does.
+    only the wait for the write lock does, which is waited for before anything else, in turn.
 
     Raises (from every block):
         DatabaseBusy: Nothing was kept; another try later may work.
@@ -37,11 +38,14 @@ class UnitOfWork:
         self._reading = engine.execution_options(**{READ_ONLY: True})
         # Local to a greenlet, as the process is patched: two connections in one greenlet could wait for each other.
         self._entered = threading.local()
+        # A server takes any number of writers at once; SQLite takes one, and does its work on the hub.
+        self._turnstile = Turnstile() if engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def __call__(self) -> Iterator[Session]:
         """A transaction that writes: committed at the end of the block, rolled back if it raises or is killed."""
-        with self._session(self._writing) as session:
+        self._refuse_nesting()
+        with self._turnstile.passing() if self._turnstile else nullcontext(), self._session(self._writing) as session:
             yield session
             session.commit()
 
@@ -69,8 +73,7 @@ class UnitOfWork:
 
     @contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:
-        if getattr(self._entered, "now", False):
-            raise AssertionError("A unit of work was opened inside another one of the same greenlet.")
+        self._refuse_nesting()
         self._entered.now = True
         try:
             with Session(engine, expire_on_commit=False) as session:
@@ -82,3 +85,7 @@ class UnitOfWork:
             raise busy from error
         finally:
             self._entered.now = False
+
+    def _refuse_nesting(self) -> None:
+        if getattr(self._entered, "now", False):
+            raise AssertionError("A unit of work was opened inside another one of the same greenlet.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.socket import wait_read
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
@@ -190,6 +192,51 @@ class TestSqlite:
         other_process.execute("COMMIT")
         writer.get()
 
+        assert names(uow) == {"u1": "Ann"}
+
+    def test_many_who_write_let_others_at_their_sockets_in_between(self, uow: UnitOfWork) -> None:
+        """All become ready in the same moment; somebody who waits for a network is still served between any two."""
+        ours, theirs = socket.socketpair()
+        order: list[str] = []
+
+        def write(number: int) -> None:
+            with uow() as session:
+                session.add(user(f"u{number}"))
+            order.append("write")
+
+        def serve() -> None:
+            while True:
+                theirs.sendall(b"?")
+                wait_read(ours.fileno())
+                ours.recv(1)
+                order.append("served")
+
+        server = gevent.spawn(serve)
+        gevent.joinall([gevent.spawn(write, number) for number in range(20)], raise_error=True)
+        server.kill()
+        ours.close()
+        theirs.close()
+        assert order.count("write") == len(names(uow)) == 20
+        assert "write write write" not in " ".join(order)
+
+    def test_who_waits_too_long_for_a_turn_is_told(self, uow: UnitOfWork, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A transaction that never ends does not hold everybody for ever."""
+        monkeypatch.setattr("db.turnstile.LONGEST_WAIT_S", 0.02)
+        inside, leave = Event(), Event()
+
+        def hold() -> None:
+            with uow():
+                inside.set()
+                leave.wait()
+
+        holder = gevent.spawn(hold)
+        inside.wait()
+        with pytest.raises(DatabaseBusy), uow():
+            pass
+        leave.set()
+        holder.join()
+        with uow() as session:
+            session.add(user("u1"))
         assert names(uow) == {"u1": "Ann"}
 
     def test_a_lock_never_given_is_told(
