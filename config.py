@@ -301,6 +301,24 @@ class DoubaoWebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudChatSettings:
+    """The older backend cloud-chat; see docs/compat/cloud-chat.md"""
+
+    rounds: int = setting(
+        6, "Rounds of a browser's talk that the model is told.", env="CLOUD_CHAT_ROUNDS", minimum=1, maximum=500
+    )
+    session_expire_s: int = setting(
+        3600, "Seconds without a question after which a browser's talk begins anew.", env="SESSION_EXPIRE", minimum=60
+    )
+    cookie_secure: str = setting(
+        "auto",
+        "Send its cookies over TLS only; auto does where the page came so.",
+        env="COOKIE_SECURE",
+        choices=("auto", "true", "false", "1", "0", "yes", "no", "on", "off"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ChatbotSettings:
     """How the widget of bailian-chatbot looks; see docs/compat/bailian-chatbot.md"""
 
@@ -329,6 +347,7 @@ class Settings:
     compat: CompatSettings
     spark_mobile: SparkMobileSettings
     doubao_web: DoubaoWebSettings
+    cloud_chat: CloudChatSettings
     chatbot: ChatbotSettings
 
     @property

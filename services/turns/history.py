@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from services.providers.base import ChatMessage
@@ -45,3 +46,13 @@ def prompt(
     while kept and kept[-1].role == "assistant":
         kept.pop()
     return head + tuple(reversed(kept)) + tail
+
+
+def last_rounds(path: Sequence[Stored], most: int) -> list[Stored]:
+    """The last `most` questions that were answered, each with its answer; others are left out."""
+    answered = [
+        (question, answer)
+        for question, answer in pairwise(path)
+        if question.role == "user" and answer.role == "assistant" and answer.text
+    ]
+    return [message for pair in answered[-most:] for message in pair]

@@ -20,7 +20,7 @@ from services.ids import new_id
 from services.providers.base import ChatMessage, ModelCard
 from services.quota.estimate import prompt_tokens
 from services.quota.ledger import Ledger, Quota
-from services.turns.history import Stored, prompt
+from services.turns.history import Stored, last_rounds, prompt
 from services.turns.request import AgainRequest, TextRequest
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -167,6 +167,8 @@ class Opening:
         title: str | None,
     ) -> Opened:
         turn_id, now_ms = new_id("t"), self._clock.now_ms()
+        if request.rounds is not None:
+            path = last_rounds(path, request.rounds)
         most = min(request.max_tokens or self._settings.max_output_tokens, card.max_output_tokens)
         room = max(card.context_tokens - most, card.context_tokens // 4)
         messages = prompt(

@@ -18,6 +18,8 @@ class TextRequest:
         pictures: Ids of pictures for a model that sees.
         history: What came before, told by the client itself, oldest first and without a system message. Such a
             turn belongs to no conversation of the user's choice; None for the path to `parent`.
+        rounds: So many whole rounds of the path are sent, questions without an answer not at all; None for the
+            server's own measure.
     """
 
     client_id: str
@@ -31,6 +33,7 @@ class TextRequest:
     max_tokens: int | None = None
     pictures: tuple[str, ...] = ()
     history: tuple[ChatMessage, ...] | None = None
+    rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

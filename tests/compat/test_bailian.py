@@ -194,7 +194,9 @@ def test_strangers_are_let_in_only_where_guests_are(site_env: dict[str, str], pa
 @BOTH
 def test_an_address_that_asks_without_end_is_slowed(stand: Stand, path: str, body: Any) -> None:
     browser = stand.site.client()
-    for _ in range(200):
+    now = stand.services.clock.monotonic()
+    stand.services.clock.monotonic = lambda: now  # type: ignore[method-assign]
+    for _ in range(61):
         answer = browser.post(path, json=body)
         answer.close()
         if answer.status_code != 200:

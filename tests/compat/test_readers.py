@@ -12,7 +12,7 @@ from gevent.pool import Pool
 
 from services.events import Stop, TextDelta
 from services.providers.base import ChatRequest
-from tests.compat.readers import LIMIT_S, reads, service_module, widget
+from tests.compat.readers import LIMIT_S, chat_page, one_shot_page, reads, service_module, widget
 from tests.servers import Stand
 
 REPLIES, PIECES, AT_ONCE = 50, 2_000, 5
@@ -38,6 +38,8 @@ PROXY = {"messages": [{"role": "user", "content": "hi"}]}
 CLIENTS: list[tuple[str, dict[str, Any], Callable[[Iterable[bytes]], str]]] = [
     ("/api/chat/stream", PROXY, service_module),
     ("/myapi/v1/chat-bot/stream", {"last_prompt": "hi"}, widget),
+    ("/cloudchat/chat", {"message": "hi"}, one_shot_page),
+    ("/deepseek_chat", {"message": "hi"}, chat_page),
 ]
 
 
