@@ -635,6 +635,17 @@ def command_line() -> argparse.ArgumentParser:
         help=say("print a ticket with which a user sets a new password", "为用户生成一次性的密码重置凭证"),
     )
     reset.add_argument("name", help=say("the user's name", "用户名"))
+    bring = commands.add_parser(
+        "import",
+        help=say("bring users and conversations over from an older backend", "从旧后端导入用户与对话"),
+    )
+    bring.add_argument("backend", choices=("spark-mobile", "doubao-web"))
+    bring.add_argument("source", help=say("the old database's address, or its file", "旧数据库的地址或文件"))
+    bring.add_argument(
+        "--merge",
+        action="store_true",
+        help=say("take a name that is taken here for the same person", "同名者视为同一人"),
+    )
     return parser
 
 
@@ -651,11 +662,15 @@ def main(arguments: list[str]) -> int:
         server = checked_settings().server
         if server.port:
             check_port(server.host, server.port)
-    set_up(slim=options.slim or options.command == "reset-password")
+    set_up(slim=options.slim or options.command in ("reset-password", "import"))
     if options.command == "setup":
         return 0
     if options.command == "reset-password":
         return become("server.py", "reset-password", options.name)
+    if options.command == "import":
+        source = options.source if "://" in options.source else str(Path(options.source).resolve())
+        merge = ["--merge"] if options.merge else []
+        return become("-m", "services.importing", options.backend, source, *merge)
     raise_open_files()
     return become("server.py", "serve")
 

@@ -47,6 +47,10 @@ ALLOWED: dict[str, set[str]] = {
     "services.pictures": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.administration": {"config", "db", WORDBOOKS, "services.accounts", "services.quota"},
+    "services.importing": {
+        "config", "db", WORDBOOKS,
+        "services.accounts", "services.administration", "services.conversations", "services.quota",
+    },  # fmt: skip
     "db": {"config"},
     "simulators": set(),
     "benchmarks": {"config", "services", "simulators", "sockets"},

@@ -1,0 +1,1 @@
+"""Brings people and their conversations over from older backends; doing it again changes nothing."""
