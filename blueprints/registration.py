@@ -6,7 +6,7 @@ import re
 
 import flask
 
-from blueprints import access, accounts, conversations, health, images, openai, pages, pictures, turns
+from blueprints import access, accounts, audio, conversations, health, images, openai, pages, pictures, turns
 from blueprints.compat.backend import CompatBlueprint
 from blueprints.compat.mounting import Compat, own_rules, refusal_in_shape
 from blueprints.contracts import routes as contracts
@@ -41,6 +41,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> dict[
         conversations.build(services, callers),
         turns.build(services, callers, streams),
         openai.build(services, callers, streams),
+        audio.build(services, callers, streams),
         pictures.build(services, callers),
         images.build(services, callers, streams),
     ):

@@ -75,6 +75,15 @@ SCHEMAS: dict[str, Schema] = {
         },
         {"reason": TEXT, "error": ref("Error")},
     ),
+    "Transcription": obj(
+        {"text": TEXT, "usage": obj({"type": {"const": "duration"}, "seconds": COUNT})},
+        {
+            "task": {"const": "transcribe"},
+            "language": TEXT,
+            "duration": NUMBER,
+            "segments": many(obj({"id": COUNT, "start": NUMBER, "end": NUMBER, "text": TEXT})),
+        },
+    ),
     "Turn": obj(
         {
             "turn": ID,

@@ -32,6 +32,7 @@ class Operation:
 
     Attributes:
         answers: The shape of the good answer; None where it is no JSON, or none at all.
+        form: The fields of a form that is sent in place of JSON, files among them.
         kinds: Media types of the good answer.
         body_kinds: Media types of a body that is no JSON.
         query: Words after the question mark, with their shapes.
@@ -43,6 +44,7 @@ class Operation:
     answers: Schema | None
     status: int = 200
     takes: Schema | None = None
+    form: Schema | None = None
     body_kinds: tuple[str, ...] = ()
     query: dict[str, Schema] = field(default_factory=dict)
     kinds: tuple[str, ...] = ("application/json",)
@@ -67,6 +69,8 @@ class Operation:
             shown["requestBody"] = {"content": {"application/json": {"schema": self.takes}}}
         elif self.body_kinds:
             shown["requestBody"] = {"content": {kind: {} for kind in self.body_kinds}}
+        if self.form is not None:
+            shown["requestBody"] = {"content": {"multipart/form-data": {"schema": self.form}}}
         if self.open:
             shown["security"] = []
         return shown
@@ -175,6 +179,21 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ref("ChatCompletion"),
         takes=ref("ChatRequest"),
         kinds=("application/json", "text/event-stream"),
+        refusal="ChatRefusal",
+        open=True,
+    ),
+    ("POST", "/v1/audio/transcriptions"): Operation(
+        "The words of a recording: a WAV, or 16-bit PCM.",
+        ref("Transcription"),
+        form=obj(
+            {"file": {"type": "string", "contentMediaType": "audio/wav"}},
+            {
+                "model": words(longest=128),
+                "language": words(longest=16),
+                "response_format": one_of("json", "text", "srt", "verbose_json", "vtt"),
+            },
+        ),
+        kinds=("application/json", "text/plain", "text/vtt"),
         refusal="ChatRefusal",
         open=True,
     ),
