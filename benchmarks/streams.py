@@ -69,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=20, help="pieces a second of each stream")
     parser.add_argument("--seconds", type=float, default=8, help="span measured for each vendor")
     parser.add_argument("--vendors", nargs="*", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--others-at-most", type=float, default=9.0, help="repeat while other programs use more cores")
+    parser.add_argument("--tries", type=int, default=4, help="runs made at most for one vendor")
     parser.add_argument("--stall-at-most", type=float, help="fail when the other client waited longer, in ms")
 
 
@@ -80,14 +82,10 @@ def run(options: argparse.Namespace) -> int:
     longest = 0.0
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name, _simulators(Path(name)) as (vendor_pid, vendor_env):
         for vendor in options.vendors:
-            folder = Path(name) / vendor
-            folder.mkdir()
-            port = free_port()
-            env = {**parley_environment(folder, port), **vendor_env, "OPENAI_MODEL": "", "DEFAULT_MODEL": ""}
-            command = [sys.executable, "server.py", "serve"]
-            with running(command, port=port, log=folder / "parley.log", env=env) as pid:
-                _wait_for_model(port, MODELS[vendor])
-                watched = _watched(options, vendor, port, (pid, vendor_pid, os.getpid()))
+            runs: list[Watched] = []
+            while not runs or (len(runs) < options.tries and runs[-1].others_share > options.others_at_most):
+                runs.append(_one_run(options, vendor, Path(name) / f"{vendor}-{len(runs)}", vendor_pid, vendor_env))
+            watched = min(runs, key=lambda run: run.others_share)
             longest = max(longest, watched.longest_ms)
             print(watched.line(vendor), flush=True)
     return 1 if options.stall_at_most is not None and longest > options.stall_at_most else 0
@@ -111,6 +109,11 @@ class Watched:
     phases: tuple[float, float, float, float]
 
     @property
+    def others_share(self) -> float:
+        """Cores that everything else kept busy."""
+        return self.spent[3] / self.seconds
+
+    @property
     def longest_ms(self) -> float:
         return max(wait for at, wait in self.waits if at >= self.phases[0]) * 1e3
 
@@ -129,6 +132,18 @@ class Watched:
     def _between(self, since: float, until: float) -> list[float]:
         """Milliseconds waited for what was asked in a span, or was under way when it began."""
         return [wait * 1e3 for at, wait in self.waits if at + wait >= since and at < until]
+
+
+def _one_run(
+    options: argparse.Namespace, vendor: str, folder: Path, vendor_pid: int, vendor_env: dict[str, str]
+) -> Watched:
+    """A server of its own."""
+    folder.mkdir()
+    port = free_port()
+    env = {**parley_environment(folder, port), **vendor_env, "OPENAI_MODEL": "", "DEFAULT_MODEL": ""}
+    with running([sys.executable, "server.py", "serve"], port=port, log=folder / "parley.log", env=env) as pid:
+        _wait_for_model(port, MODELS[vendor])
+        return _watched(options, vendor, port, (pid, vendor_pid, os.getpid()))
 
 
 def _watched(options: argparse.Namespace, vendor: str, port: int, pids: tuple[int, int, int]) -> Watched:
