@@ -282,6 +282,9 @@ class SparkMobileSettings:
         env="SPARK_CHAT_MODE",
         choices=("json", "stream"),
     )
+    voice_login: bool = setting(
+        False, "Refuse recordings on /voiceModel/chat without a user's headers.", env="SPARK_MOBILE_VOICE_LOGIN"
+    )
     admin: str = setting("admin", "Name of the chief administrator of /admin.", env="SPARK_MOBILE_ADMIN")
     admin_password: str = setting(
         "",

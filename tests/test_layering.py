@@ -48,9 +48,14 @@ ALLOWED: dict[str, set[str]] = {
     "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.administration": {"config", "db", WORDBOOKS, "services.accounts", "services.quota"},
     "services.importing": {
-        "config", "db", WORDBOOKS,
-        "services.accounts", "services.administration", "services.conversations", "services.quota",
-    },  # fmt: skip
+        "config",
+        "db",
+        WORDBOOKS,
+        "services.accounts",
+        "services.administration",
+        "services.conversations",
+        "services.quota",
+    },
     "db": {"config"},
     "simulators": set(),
     "benchmarks": {"config", "services", "simulators", "sockets"},

@@ -6,7 +6,7 @@ import flask
 from flask import request
 
 from blueprints.compat import spark_mobile_admin as admin
-from blueprints.compat import spark_mobile_coupons, spark_mobile_gate
+from blueprints.compat import spark_mobile_coupons, spark_mobile_gate, spark_mobile_picture, spark_mobile_voice
 from blueprints.compat import spark_mobile_text as text
 from blueprints.compat.backend import Backend, CompatBlueprint
 from blueprints.compat.cors import open_to_pages
@@ -76,6 +76,8 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
         )
 
     text.mount(blueprint, services, members, asking)
+    spark_mobile_voice.mount(blueprint, services, callers, streams, members)
+    spark_mobile_picture.mount(blueprint, services, streams, members)
     spark_mobile_coupons.mount(blueprint, services, members, coupons)
     if services.settings.spark_mobile.admin_password:
         gate = spark_mobile_gate.Gate(services)

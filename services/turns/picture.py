@@ -81,7 +81,7 @@ class PictureTurns:
                 client_id=request.client_id,
                 kind="read",
                 model=card.id,
-                pictures=1 if card.paid else 0,
+                pictures=1 if card.paid or request.always_charged else 0,
                 limits=LIMITS,
                 stream=stream,
                 picture=record.id,

@@ -23,6 +23,7 @@ class ReadingRequest:
         data: The file itself.
         upload: An upload that is whole.
         picture: A picture that is stored already.
+        always_charged: It costs a picture of the user's quota, even by a reader that costs nothing.
     """
 
     client_id: str
@@ -33,6 +34,7 @@ class ReadingRequest:
     prompt: str = ""
     language: str = ""
     model: str | None = None
+    always_charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
