@@ -129,7 +129,7 @@ export const zh = {
   picture_ask: "就此提问",
   picture_of_question: "问题中的图片",
   picture_enlarge: "放大这张图片",
-  picture_reader: "由谁识别",
+  picture_reader: "由谁来看",
   picture_unseen: "{model} 看不到图片。请换一个能看图的模型，或识别文字后发送。",
   picture_unseen_by_all: "这里没有能看图的模型。请识别文字后发送，或移除图片。",
   draw: "画",
