@@ -322,6 +322,21 @@ class CloudChatSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Mail to those who register, or forgot their password, through cloud-chat"""
+
+    smtp_host: str = setting("", "Server that mail is sent through; empty sends none.", env="SMTP_HOST")
+    smtp_port: int = setting(587, "Its port.", env="SMTP_PORT", minimum=1, maximum=65535)
+    smtp_user: str = setting("", "User name there; empty for none.", env="SMTP_USER")
+    smtp_pass: str = setting("", "Password there.", env="SMTP_PASS", secret=True)
+    smtp_tls: bool = setting(True, "Turn to TLS before anything is said.", env="SMTP_TLS")
+    mail_from: str = setting("", "Sender's address; empty for SMTP_USER.", env="MAIL_FROM")
+    mail_sender_name: str = setting("Parley", "Sender's name.", env="MAIL_SENDER_NAME")
+    frontend_base_url: str = setting("", "Address of the page that /reset_password is under.", env="FRONTEND_BASE_URL")
+    reset_ttl_s: int = setting(900, "Seconds a mailed reset works.", env="PWRESET_TOKEN_TTL", minimum=60, maximum=86400)
+
+
+@dataclass(frozen=True, slots=True)
 class ChatbotSettings:
     """How the widget of bailian-chatbot looks; see docs/compat/bailian-chatbot.md"""
 
@@ -351,6 +366,7 @@ class Settings:
     spark_mobile: SparkMobileSettings
     doubao_web: DoubaoWebSettings
     cloud_chat: CloudChatSettings
+    mail: MailSettings
     chatbot: ChatbotSettings
 
     @property

@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 
 import flask
+from flask import request
 
 from blueprints.answering import Answer
 from blueprints.compat import models
 from blueprints.compat.backend import Backend, CompatBlueprint
+from blueprints.compat.cloud_chat_accounts import CloudAccounts, refused
 from blueprints.compat.cloud_chat_lines import ChatLines
 from blueprints.compat.cloud_chat_session import CloudSessions
 from blueprints.compat.statuses import status_of
@@ -38,10 +40,15 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     settings = services.settings.cloud_chat
     visitors = Visitors(services, callers)
     sessions = CloudSessions(services, visitors, settings)
+    accounts = CloudAccounts(services, sessions)
+    accounts.add_to(blueprint)
 
-    def stream(identity: Identity, request: TextRequest) -> tuple[flask.Response, str]:
+    def known() -> Identity | None:
+        return visitors.known() or accounts.known()
+
+    def stream(identity: Identity, asked: TextRequest) -> tuple[flask.Response, str]:
         """The answer as it comes, and the conversation it is part of."""
-        following = start_in_turn(services, identity, request)
+        following = start_in_turn(services, identity, asked)
         response = streamed(Answer(services, streams, identity, following), ChatLines(), services.clock, {})
         return response, following.conversation
 
@@ -51,14 +58,14 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
         visitors.admit()
         model = models.first_of(services.catalogue, "dashscope")
         asked = TextRequest(new_id("r"), message, model=model, top_p=TOP_P, history=())
-        response, _ = stream(visitors.of_address(), asked)
+        response, _ = stream(known() or visitors.of_address(), asked)
         return response
 
     @blueprint.post("/deepseek_chat")
     def chat() -> flask.Response:
         message = _text("message", "Message is required")
         visitors.admit()
-        session = sessions.current(visitors.known())
+        session = sessions.current(known())
         asked = TextRequest(
             new_id("r"),
             message,
@@ -75,7 +82,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     @blueprint.post("/reset_chat")
     def reset() -> flask.Response:
         response = answer({"status": "Reset chat history successfully"})
-        session = sessions.present(visitors.known())
+        session = sessions.present(known())
         if session is not None:
             sessions.keep(response, sessions.restart(session))
         return response
@@ -105,8 +112,11 @@ def _text(name: str, missing: str) -> str:
     return asked.text(name, longest=LONGEST_MESSAGE)
 
 
-def _refuse(refused: Refusal) -> flask.Response:
-    return answer({"error": refused.error.message}, status_of(refused.error, refused.status))
+def _refuse(refusal: Refusal) -> flask.Response:
+    status = status_of(refusal.error, refusal.status)
+    if "/auth/" in request.path:
+        return refused(refusal.error.message, status)
+    return answer({"error": refusal.error.message}, status)
 
 
 SPEC = Backend(name="cloud-chat", build=build, prefix="/cloudchat", gives_way={"spark-mobile": "/auth/"})

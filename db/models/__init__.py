@@ -1,6 +1,6 @@
 """Every table, one family a file."""
 
-from db.models.compat import Academy, Administrator, Coupon, CouponUse, Imported
+from db.models.compat import Academy, Administrator, Contact, Coupon, CouponUse, Imported
 from db.models.conversation import Conversation
 from db.models.credential import BearerToken, BrowserSession, PasswordReset
 from db.models.message import Message
@@ -16,6 +16,7 @@ __all__ = [
     "Administrator",
     "BearerToken",
     "BrowserSession",
+    "Contact",
     "Conversation",
     "Coupon",
     "CouponUse",

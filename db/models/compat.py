@@ -28,6 +28,17 @@ class Administrator(Base):
     created_ms: Mapped[Millis]
 
 
+class Contact(Base):
+    """What a user of cloud-chat gave besides a mail address. `number` is the id that backend tells."""
+
+    __tablename__ = "contact"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), unique=True)
+    phone: Mapped[str | None] = mapped_column(String(32), unique=True)
+    display_name: Mapped[str] = mapped_column(String(80))
+
+
 class Coupon(Base):
     """Tokens and pictures for whoever knows its name, once each."""
 

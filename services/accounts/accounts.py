@@ -200,8 +200,8 @@ class Accounts:
             self._throttle.succeed(user.name_folded, "")
         self._set_password(user.id, self.passwords.hash(new), former=user.password_hash, but=identity.credential_id)
 
-    def issue_reset(self, username: str) -> str:
-        """A ticket to set a new password without the old one: once, within an hour. It ends earlier tickets.
+    def issue_reset(self, username: str, *, life_s: int = RESET_LIFE_S) -> str:
+        """A ticket to set a new password without the old one: once, within `life_s`. It ends earlier tickets.
 
         Raises:
             NotFound: No user has this name.
@@ -214,14 +214,17 @@ class Accounts:
             if user_id is None:
                 raise NotFound("There is no user of this name.")
             session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))
-            expires_ms = self._clock.now_ms() + RESET_LIFE_S * 1000
+            expires_ms = self._clock.now_ms() + life_s * 1000
             session.add(PasswordReset(id=new_id("r"), user_id=user_id, digest=digest(ticket), expires_ms=expires_ms))
 
         self._uow.run(work)
         return ticket
 
-    def reset(self, ticket: str, password: str) -> None:
+    def reset(self, ticket: str, password: str) -> int:
         """Set a new password by a ticket; every token and session of the user ends.
+
+        Returns:
+            How many browser sessions that were.
 
         Raises:
             InvalidRequest: Names `password`, or `ticket` when it is wrong, used or expired.
@@ -233,28 +236,31 @@ class Accounts:
         good = (PasswordReset.digest == digest(ticket), PasswordReset.expires_ms > self._clock.now_ms())
         with self._uow.read() as session:
             user_id = session.scalar(select(PasswordReset.user_id).where(*good))
-        if user_id is None or not self._set_password(user_id, self.passwords.hash(password), ticket=digest(ticket)):
+        if user_id is None:
             raise refused
+        ended = self._set_password(user_id, self.passwords.hash(password), ticket=digest(ticket))
+        if ended is None:
+            raise refused
+        return ended
 
     def _set_password(
         self, user_id: str, hashed: str, *, former: str | None = None, ticket: str | None = None, but: str | None = None
-    ) -> bool:
-        """Whether it was done: not when `former` is no longer the hash, or the ticket is gone."""
+    ) -> int | None:
+        """Browser sessions ended; None when `former` is no longer the hash, or the ticket is gone."""
 
-        def work(session: Session) -> bool:
+        def work(session: Session) -> int | None:
             user = session.scalar(select(User).where(User.id == user_id).with_for_update())
             if user is None or (former is not None and user.password_hash != former):
-                return False
+                return None
             if (
                 ticket is not None
                 and session.scalar(select(PasswordReset.id).where(PasswordReset.digest == ticket)) is None
             ):
-                return False
+                return None
             user.password_hash = hashed
             session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))
             self._tokens.end_all(session, user_id, but=but)
-            self._sessions.end_all(session, user_id, but=but)
-            return True
+            return self._sessions.end_all(session, user_id, but=but)
 
         done = self._uow.run(work)
         self._forget(user_id)

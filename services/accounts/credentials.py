@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
 from db.models import BearerToken, BrowserSession, User
@@ -101,9 +101,10 @@ class Credentials(Generic[Row]):
             session.execute(delete(self._table).where(self._table.id == row_id))
             self.forget(credential_id=row_id)
 
-    def end_all(self, session: Session, user_id: str, *, but: str | None = None) -> None:
-        """Inside the caller's transaction: end all of the user's, `but` one id. `forget` the user afterwards."""
-        session.execute(delete(self._table).where(self._table.user_id == user_id, self._table.id != (but or "")))
+    def end_all(self, session: Session, user_id: str, *, but: str | None = None) -> int:
+        """Inside the caller's transaction: end all of the user's, `but` one id; how many. Then `forget` the user."""
+        mine = (self._table.user_id == user_id, self._table.id != (but or ""))
+        return cast("CursorResult[Any]", session.execute(delete(self._table).where(*mine))).rowcount
 
     def end(self, identity: Identity) -> None:
         """End the credential this identity came with; nothing happens when it has ended."""
