@@ -37,7 +37,10 @@ def session_of(client: FlaskClient) -> str:
 
 
 def ask(client: FlaskClient, session: str, message: Any = "hi") -> Any:
-    return client.post("/chat-stream", json={"message": message}, headers={"X-Auth-Token": session})
+    """The reply, once it is whole."""
+    reply = client.post("/chat-stream", json={"message": message}, headers={"X-Auth-Token": session})
+    reply.get_data()
+    return reply
 
 
 def user_of(stand: Stand, name: str = "ann") -> Identity:
@@ -116,7 +119,7 @@ def test_a_conversation_is_opened_once_until_it_is_used(site: Site) -> None:
     )
     again = client.post("/create-session").get_json()
     assert again == {**first.get_json(), "is_new": False}
-    ask(client, again["session_id"]).get_data()
+    ask(client, again["session_id"])
     assert client.post("/create-session").get_json()["is_new"] is True
 
 
@@ -162,8 +165,8 @@ def test_the_list_begins_with_the_newest(stand: Stand) -> None:
     sessions = []
     for _ in range(3):
         sessions.append(session_of(client))
-        ask(client, sessions[-1]).get_data()
-    ask(client, sessions[0]).get_data()
+        ask(client, sessions[-1])
+    ask(client, sessions[0])
     assert re.findall(r'data-session="([^"]+)"', client.get("/chat").text) == sessions[::-1]
 
 
@@ -192,7 +195,7 @@ def test_without_a_login_nothing_is_told_or_stored(stand: Stand) -> None:
 def test_two_users_do_not_see_each_other(stand: Stand) -> None:
     ann, bob = member(stand.site), member(stand.site, "bob")
     session = session_of(ann)
-    ask(ann, session, "a secret").get_data()
+    ask(ann, session, "a secret")
     hidden = bob.get(f"/get-messages?session_id={session}")
     assert (hidden.status_code, hidden.data) == (404, b"[]\n")
     refused = ask(bob, session, "mine now")

@@ -129,7 +129,7 @@ def test_conversations_come_with_their_times_and_go_on(
     assert [(message["role"], message["content"]) for message in stored] == [("user", "你好"), ("assistant", "Hello")]
     assert stored[0]["time"] == "12:51"
 
-    ask_doubao(client, session, "more").get_data()
+    ask_doubao(client, session, "more")
     assert [message.text for message in stand.provider.requests[-1].messages] == ["你好", "Hello", "more"]
 
 
