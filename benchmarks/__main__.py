@@ -1,14 +1,14 @@
-"""`python -m benchmarks relay | streams | profile | idle`."""
+"""`python -m benchmarks relay | streams | profile | idle | voice`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import hotspots, idle, relay, streams
+from benchmarks import hotspots, idle, relay, streams, voice
 from benchmarks.processes import PeerFailed
 
-_COMMANDS = {"relay": relay, "streams": streams, "profile": hotspots, "idle": idle}
+_COMMANDS = {"relay": relay, "streams": streams, "profile": hotspots, "idle": idle, "voice": voice}
 
 
 def main() -> int:

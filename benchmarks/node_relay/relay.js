@@ -1,4 +1,5 @@
-// The bare peer: vendor's server-sent events in, one Socket.IO `turn_delta` a piece out. No log, no database, no users.
+// The bare peer: vendor's server-sent events in, one Socket.IO `turn_delta` a piece out; sound in, its bytes counted.
+// No log, no database, no users.
 import { createServer, request } from "node:http";
 import { randomUUID } from "node:crypto";
 import { Server } from "socket.io";
@@ -14,6 +15,27 @@ io.of("/text").on("connection", (socket) => {
     ack({ ok: true, turn, epoch: 1, offset: 0 });
     relay(socket, turn, start);
   });
+});
+
+io.of("/voice").on("connection", (socket) => {
+  const sessions = new Map();
+  socket.emit("welcome", { protocol: 1, user: { id: socket.id, name: "guest", guest: true } });
+  socket.on("voice_start", (start, ack) => {
+    const turn = randomUUID();
+    sessions.set(turn, { next: 0, told: Date.now() });
+    ack({ ok: true, turn, epoch: 1, offset: 0, next: 0 });
+  });
+  socket.on("voice_frame", ({ turn, at, pcm }) => {
+    const session = sessions.get(turn);
+    if (!session || at !== session.next) return;
+    session.next += pcm.length;
+    const now = Date.now();
+    if (now - session.told >= 400) {
+      session.told = now;
+      socket.emit("voice_ack", { turn, next: session.next });
+    }
+  });
+  socket.on("voice_end", ({ turn }, ack) => ack({ ok: true, next: sessions.get(turn)?.next ?? 0 }));
 });
 
 /** Ask the vendor and pass every piece on as it comes. */
