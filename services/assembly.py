@@ -47,6 +47,7 @@ from services.turns.checkpoints import Checkpoints
 from services.turns.opening import Opening
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
+from services.turns.showing import Showing
 from services.turns.text import TextTurns
 from services.turns.turns import Turns
 from services.turns.voice import VoiceTurns
@@ -201,11 +202,17 @@ def _build(
         metrics=metrics,
     )
     store = build_store(settings, uow, clock, metrics, stack)
+    showing = Showing(store)
     text_turns = TextTurns(
         turns=turns,
         uow=uow,
         opening=Opening(
-            ledger=ledger, conversations=conversations, clock=clock, settings=settings.turns, owner=owner
+            ledger=ledger,
+            conversations=conversations,
+            clock=clock,
+            settings=settings.turns,
+            showing=showing,
+            owner=owner,
         ),
         settlement=settlement,
         admission=admission,
@@ -214,6 +221,7 @@ def _build(
         notes=notes,
         clock=clock,
         settings=settings.turns,
+        showing=showing,
     )
     voice_turns = VoiceTurns(
         turns=turns,

@@ -65,6 +65,7 @@ SCHEMAS: dict[str, Schema] = {
             "parent": nullable(ID),
             "role": one_of("user", "assistant"),
             "text": TEXT,
+            "pictures": many(ID),
             "reasoning": TEXT,
             "model": TEXT,
             "turn": nullable(ID),

@@ -47,6 +47,7 @@ class MessageRecord:
     parent: str | None
     role: str
     text: str
+    pictures: tuple[str, ...]
     reasoning: str
     model: str
     turn: str | None
@@ -65,6 +66,7 @@ class MessageRecord:
             parent=row.parent_id,
             role=row.role,
             text=row.text,
+            pictures=tuple(row.pictures.split()),
             reasoning=row.reasoning,
             model=row.model,
             turn=row.turn_id,
@@ -84,6 +86,7 @@ class MessageRecord:
             "parent": self.parent,
             "role": self.role,
             "text": self.text,
+            "pictures": list(self.pictures),
             "reasoning": self.reasoning,
             "model": self.model,
             "turn": self.turn,

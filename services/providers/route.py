@@ -70,16 +70,21 @@ class Route:
         `Restarted` voids it first. After text the answer goes on from it where a member can; never are two answers
         mixed. A continued answer's `Stop` has no usage: what came before it was sold uncounted.
 
-        With a `request.prefix` only members that continue are asked.
+        With a `request.prefix` only members that continue are asked, with pictures only those that see.
 
         A `VendorTimeout` thrown into the greenlet counts as the provider's; anything else thrown ends the route.
 
         Raises:
-            ModelUnavailable: A prefix was given, and no member continues.
+            ModelUnavailable: A prefix or pictures were given, and no member can do with them.
             VendorError: Nobody could answer, or nobody could go on after the text that was yielded.
         """
-        if request.prefix and not all(link.card.continues for link in self._chain):
-            able = tuple(link for link in self._chain if link.card.continues)
+        shows = any(message.pictures for message in request.messages)
+        able = tuple(
+            link
+            for link in self._chain
+            if (link.card.continues or not request.prefix) and (link.card.vision or not shows)
+        )
+        if len(able) < len(self._chain):
             yield from Route(able, card=self.card, backoff=self._backoff, sleep=self._sleep).stream(request, clock)
             return
         index = self._first()

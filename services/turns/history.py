@@ -19,9 +19,19 @@ class Stored(Protocol):
     @property
     def text(self) -> str: ...
 
+    @property
+    def pictures(self) -> str | tuple[str, ...]:
+        """Ids of the pictures it shows; as text with blanks between them."""
+
 
 def prompt(
-    path: Sequence[Stored], question: str, *, system: str | None, max_messages: int, max_tokens: int
+    path: Sequence[Stored],
+    question: str,
+    *,
+    system: str | None,
+    max_messages: int,
+    max_tokens: int,
+    pictures: tuple[str, ...] = (),
 ) -> tuple[ChatMessage, ...]:
     """The system message, the newest messages that fit, and the question, which is always there.
 
@@ -29,16 +39,17 @@ def prompt(
         path: From the conversation's first message to the one the question follows. Answers without text (failed
             before their first piece) are left out.
         max_messages: How many of `path`.
+        pictures: Ids of those the question shows; those of earlier messages stand beside their text.
         max_tokens: What the whole prompt may hold by our estimate; older messages are dropped first.
 
     The oldest message kept is a user's: vendors refuse a prompt that begins with an answer.
     """
     head = (ChatMessage("system", system),) if system else ()
-    tail = (ChatMessage("user", question),)
+    tail = (ChatMessage("user", question, pictures),)
     left = max_tokens - prompt_tokens(head + tail)
     kept: list[ChatMessage] = []
     for message in reversed([stored for stored in path if stored.text][-max_messages:]):
-        entry = ChatMessage("user" if message.role == "user" else "assistant", message.text)
+        entry = ChatMessage("user" if message.role == "user" else "assistant", message.text, ids_of(message))
         left -= PER_MESSAGE + completion_tokens(entry.text)
         if left < 0:
             break
@@ -56,3 +67,9 @@ def last_rounds(path: Sequence[Stored], most: int) -> list[Stored]:
         if question.role == "user" and answer.role == "assistant" and answer.text
     ]
     return [message for pair in answered[-most:] for message in pair]
+
+
+def ids_of(message: Stored) -> tuple[str, ...]:
+    """The pictures a message shows."""
+    shown = message.pictures
+    return tuple(shown.split()) if isinstance(shown, str) else shown

@@ -20,8 +20,9 @@ from services.ids import new_id
 from services.providers.base import ChatMessage, ModelCard
 from services.quota.estimate import prompt_tokens
 from services.quota.ledger import Ledger, Quota
-from services.turns.history import Stored, last_rounds, prompt
+from services.turns.history import Stored, ids_of, last_rounds, prompt
 from services.turns.request import AgainRequest, TextRequest
+from services.turns.showing import Showing, Shown
 
 DAY_MS = 24 * 60 * 60 * 1000
 MAX_CALLS_VERSION = 400
@@ -36,7 +37,8 @@ class Opened:
     """A turn that now has its rows and its reservation.
 
     Attributes:
-        prompt_estimate: Our count of `messages` in tokens.
+        shown: What the model is given to read, and to see.
+        prompt_estimate: Our count of it in tokens.
         granted: Tokens of answer that the reservation covers; the vendor is told it as `max_tokens`.
         short: True when the account covers less than was asked for: an answer cut there ends with `quota`.
         version: The conversation's, for the note to the user's devices; `title` is set when it is new.
@@ -45,7 +47,7 @@ class Opened:
     turn_id: str
     conversation: str
     message: str
-    messages: tuple[ChatMessage, ...]
+    shown: Shown
     prompt_estimate: int
     granted: int
     short: bool
@@ -64,9 +66,11 @@ class Opening:
         conversations: Conversations,
         clock: Clock,
         settings: TurnSettings,
+        showing: Showing,
         owner: str,
     ) -> None:
         self._ledger = ledger
+        self._showing = showing
         self._conversations = conversations
         self._clock = clock
         self._settings = settings
@@ -75,8 +79,7 @@ class Opening:
     def ask(self, session: Session, identity: Identity, request: TextRequest, card: ModelCard) -> Opened:
         """A new question and an empty answer to it."""
         user_id = identity.user_id
-        if request.pictures:
-            raise NotFound("There is no such picture.", field="pictures")
+        self._showing.check(session, user_id, request.pictures, card)
         if request.history is not None:
             return self._ask_apart(session, identity, request, card, request.history)
         if request.conversation is not None:
@@ -89,7 +92,13 @@ class Opening:
         parent = self._parent(session, conversation, request)
         path = self._conversations.path_to(session, user_id, parent) if parent else []
         question = self._conversations.add_message(
-            session, user_id=user_id, conversation_id=conversation.id, parent_id=parent, role="user", text=request.text
+            session,
+            user_id=user_id,
+            conversation_id=conversation.id,
+            parent_id=parent,
+            role="user",
+            text=request.text,
+            pictures=request.pictures,
         )
         title = conversation.title if request.conversation is None else None
         return self._open(session, identity, request, card, question, path, title)
@@ -105,6 +114,8 @@ class Opening:
         if not path:
             raise InvalidRequest("There is no question before this message.", field="message")
         question = path[-1]
+        if question.pictures and not card.vision:
+            raise InvalidRequest("This question shows pictures; choose a model that sees them.", field="model")
         request = TextRequest(again.client_id, question.text, model=again.model)
         return self._open(session, identity, request, card, question, path[:-1], None)
 
@@ -177,8 +188,10 @@ class Opening:
             system=request.system or self._settings.system_prompt or None,
             max_messages=self._settings.max_history if request.history is None else max(len(path), 1),
             max_tokens=room,
+            pictures=ids_of(question),
         )
-        estimate = prompt_tokens(messages)
+        shown = self._showing.choose(session, identity.user_id, messages, card)
+        estimate = prompt_tokens(messages) + shown.tokens
         if request.history is not None:
             # The client's own history is sent whole or not at all.
             system = tuple(message for message in messages if message.role == "system")
@@ -222,7 +235,7 @@ class Opening:
             turn_id=turn_id,
             conversation=question.conversation_id,
             message=answer.id,
-            messages=messages,
+            shown=shown,
             prompt_estimate=estimate,
             granted=reserved - estimate - PROMPT_MARGIN,
             short=reserved < estimate + PROMPT_MARGIN + most,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
@@ -18,7 +18,8 @@ from services.providers.base import ChatRequest, ModelCard
 from services.providers.catalogue import Catalogue
 from services.providers.route import Route
 from services.quota.ledger import Ledger
-from services.relay.runner import Outcome
+from services.relay.runner import Outcome, ProviderEvent
+from services.relay.watchdog import Deadline
 from services.turns.admission import Admission
 from services.turns.following import Following
 from services.turns.meter import TokenMeter
@@ -26,6 +27,7 @@ from services.turns.opening import Opened, Opening
 from services.turns.records import free_old_name
 from services.turns.request import AgainRequest, TextRequest
 from services.turns.settlement import Settlement
+from services.turns.showing import Showing
 from services.turns.turns import Launch, RunningTurn, Turns
 
 OpenTurn = Callable[[Session, ModelCard], Opened]
@@ -47,7 +49,9 @@ class TextTurns:
         notes: Notes,
         clock: Clock,
         settings: TurnSettings,
+        showing: Showing,
     ) -> None:
+        self._showing = showing
         self._turns = turns
         self._uow = uow
         self._opening = opening
@@ -103,6 +107,9 @@ class TextTurns:
     def _launch(self, identity: Identity, request: TextRequest, opened: Opened, route: Route) -> Launch:
         asked = self._asked(identity, request, opened)
 
+        def showing(deadline: Deadline) -> Iterator[ProviderEvent]:
+            yield from route.stream(replace(asked, messages=self._showing.load(opened.shown)), deadline)
+
         def settle(outcome: Outcome) -> TurnEnded:
             if opened.short and outcome.reason == "length":
                 outcome = replace(outcome, reason="quota")
@@ -115,7 +122,7 @@ class TextTurns:
             turn_id=opened.turn_id,
             conversation=opened.conversation,
             message=opened.message,
-            stream=lambda deadline: route.stream(asked, deadline),
+            stream=showing if opened.shown.records else lambda deadline: route.stream(asked, deadline),
             meter=TokenMeter(turn_id=opened.turn_id, granted=opened.granted, ledger=self._ledger, uow=self._uow),
             settle=settle,
         )
@@ -123,7 +130,7 @@ class TextTurns:
     def _asked(self, identity: Identity, request: TextRequest, opened: Opened) -> ChatRequest:
         return ChatRequest(
             model="",  # each member of the route's chain puts its own
-            messages=opened.messages,
+            messages=opened.shown.messages,
             temperature=request.temperature if request.temperature is not None else self._settings.temperature,
             top_p=request.top_p,
             max_tokens=opened.granted,

@@ -92,8 +92,8 @@ def test_messages_are_the_whole_tree_oldest_first(talk: Talk) -> None:
     assert rest["next"] is None
     answer = messages[1]
     assert set(answer) == {
-        "id", "parent", "role", "text", "reasoning", "model", "turn", "status", "usage", "charged", "created_ms",
-        "reason",
+        "id", "parent", "role", "text", "pictures", "reasoning", "model", "turn", "status", "usage", "charged",
+        "created_ms", "reason",
     }  # fmt: skip
     assert (answer["status"], answer["model"], answer["turn"]) == ("done", "scripted", first.log.turn_id)
 

@@ -81,7 +81,7 @@ def error_of(answer: dict[str, Any]) -> tuple[str, str | None]:
         ("turn_start", {**GOOD, "max_tokens": 10**12}, "invalid_request", "max_tokens"),
         ("turn_start", {**GOOD, "pictures": "p"}, "invalid_request", "pictures"),
         ("turn_start", {**GOOD, "pictures": ["p"] * 9}, "invalid_request", "pictures"),
-        ("turn_start", {**GOOD, "pictures": ["p_none"]}, "not_found", "pictures"),
+        ("turn_start", {**GOOD, "pictures": ["p_none"]}, "invalid_request", "pictures"),
         ("turn_start", {**GOOD, "window_ms": 251}, "invalid_request", "window_ms"),
         ("turn_start", {**GOOD, "window_ms": -1}, "invalid_request", "window_ms"),
         ("turn_start", {**GOOD, "window_ms": "0"}, "invalid_request", "window_ms"),

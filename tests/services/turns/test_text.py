@@ -100,7 +100,7 @@ def test_a_refused_start_leaves_nothing_and_its_name_is_free(stage: Stage) -> No
         stage.ask("c-1", conversation="c_other")
     with refused(InvalidRequest, "conversation"):
         stage.ask("c-1", parent="m_x")
-    with refused(NotFound, "pictures"):
+    with refused(InvalidRequest, "pictures"):
         stage.ask("c-1", pictures=("p_1",))
     with stage.services.uow.read() as session:
         assert session.scalar(select(func.count()).select_from(Message)) == 0
