@@ -313,6 +313,7 @@ class CloudChatSettings:
     session_expire_s: int = setting(
         3600, "Seconds without a question after which a browser's talk begins anew.", env="SESSION_EXPIRE", minimum=60
     )
+    image_size: str = setting("512*512", "Width*height of the pictures it draws.", env="IMAGE_SIZE")
     cookie_secure: str = setting(
         "auto",
         "Send its cookies over TLS only; auto does where the page came so.",

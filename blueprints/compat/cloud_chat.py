@@ -12,6 +12,7 @@ from blueprints.compat import models
 from blueprints.compat.backend import Backend, CompatBlueprint
 from blueprints.compat.cloud_chat_accounts import CloudAccounts, refused
 from blueprints.compat.cloud_chat_lines import ChatLines
+from blueprints.compat.cloud_chat_pictures import CloudPictures
 from blueprints.compat.cloud_chat_session import CloudSessions
 from blueprints.compat.statuses import status_of
 from blueprints.compat.streamed import streamed
@@ -27,6 +28,7 @@ from services.errors import InvalidRequest, TooLarge
 from services.fields import Fields
 from services.identity import Identity
 from services.ids import new_id
+from services.turns.picture_request import MAX_PROMPT
 from services.turns.request import TextRequest
 
 LONGEST_MESSAGE = 32_000
@@ -42,6 +44,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     sessions = CloudSessions(services, visitors, settings)
     accounts = CloudAccounts(services, sessions)
     accounts.add_to(blueprint)
+    pictures = CloudPictures(services, streams, settings)
 
     def known() -> Identity | None:
         return visitors.known() or accounts.known()
@@ -87,6 +90,13 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
             sessions.keep(response, sessions.restart(session))
         return response
 
+    @blueprint.post("/generate_image")
+    def generate_image() -> flask.Response:
+        prompt = _text("prompt", "Prompt is required", longest=MAX_PROMPT)
+        visitors.admit()
+        present = sessions.present(known())
+        return pictures.draw(present.identity if present else known() or visitors.of_address(), prompt)
+
     @blueprint.get("/test")
     def test() -> flask.Response:
         response = answer({"request_id": str(uuid.uuid4()), "timestamp": services.clock.now_ms() / 1000})
@@ -96,7 +106,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     return blueprint
 
 
-def _text(name: str, missing: str) -> str:
+def _text(name: str, missing: str, *, longest: int = LONGEST_MESSAGE) -> str:
     """The one field a request has; others are ignored.
 
     Raises:
@@ -107,9 +117,9 @@ def _text(name: str, missing: str) -> str:
     value = asked.raw(name)
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(missing, field=name)
-    if len(value) > LONGEST_MESSAGE:
-        raise TooLarge(f"{name} must have at most {LONGEST_MESSAGE} characters.", field=name)
-    return asked.text(name, longest=LONGEST_MESSAGE)
+    if len(value) > longest:
+        raise TooLarge(f"{name} must have at most {longest} characters.", field=name)
+    return asked.text(name, longest=longest)
 
 
 def _refuse(refusal: Refusal) -> flask.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -239,6 +240,35 @@ def test_too_much_is_refused(stand: Stand, browser: FlaskClient) -> None:
             break
     assert (answer.status_code, list(answer.get_json())) == (429, ["error"])
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_picture_is_paid_for_by_who_asked(stand: Stand, browser: FlaskClient) -> None:
+    """It is among the user's pictures, of the size that is set; one that fails costs nothing."""
+    ann, bob = stand.site.register("ann"), stand.site.register("bob")
+    drawn = browser.post("/generate_image", json={"prompt": "a red house"}, headers=ann)
+    (address,) = drawn.get_json()["image_urls"]
+    (kept,) = stand.site.client().get("/v1/pictures", headers=ann).get_json()["pictures"]
+    assert (kept["width"], kept["height"]) == (512, 512)
+    whole = stand.site.client().get(kept["url"], headers=ann).data
+    assert base64.b64decode(address.partition(",")[2]) == whole
+    assert stand.site.client().get("/v1/pictures", headers=bob).get_json()["pictures"] == []
+    assert quota(stand, ann)["pictures"] == quota(stand, bob)["pictures"] - 1
+
+
+def test_a_painter_that_fails_is_told_as_ever(stand: Stand, browser: FlaskClient) -> None:
+    def fails(*_: object) -> None:
+        raise VendorRefused("No.")
+
+    headers = stand.site.register("ann")
+    before = quota(stand, headers)
+    stand.services.pictures.painters.find = fails  # type: ignore[method-assign, assignment]
+    answer = browser.post("/generate_image", json={"prompt": "a red house"}, headers=headers)
+    assert (answer.status_code, answer.data) == (500, b'{"error":"Failed to generate image"}\n')
+    assert quota(stand, headers) == before
+
+
+def quota(stand: Stand, headers: dict[str, str]) -> Any:
+    return stand.site.client().get("/v1/auth/me", headers=headers).get_json()["quota"]
 
 
 def test_the_demo_model_answers_where_no_key_is_set(site_env: dict[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 A case is a line `=== name`, what the model does (`answers:` its pieces between bars, `fails:` the error after them),
 the request, `---`, and the answer: its status, the headers that count (`-` for none) and the body. In a body a line
-end is written ⏎; `<turn>`, `<uuid>` and `<number>` stand for what differs each time.
+end is written ⏎; `<turn>`, `<uuid>`, `<picture>` and `<number>` stand for what
+differs each time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 _PLACEHOLDERS = {
     "<turn>": r"t_[0-9a-z]{29}",
     "<uuid>": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "<picture>": r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]{200,}=*",
     "<number>": r"[0-9]+(\.[0-9]+)?",
 }
 
