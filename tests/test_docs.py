@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockets.events import CLIENT_EVENTS, SERVER_EVENTS
+from sockets.events import CLIENT_EVENTS, SERVER_EVENTS, VOICE_SERVER_EVENTS
 
 ROOT = Path(__file__).parent.parent
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)\s]+))?\)")
@@ -41,3 +41,12 @@ def test_the_page_knows_every_event_by_the_servers_name(name: str, events: tuple
     page = (ROOT / "static" / "js" / "event_names.js").read_text("utf-8")
     (block,) = re.findall(rf"{name} = [^\[]*\[(.*?)\]", page, re.DOTALL)
     assert set(re.findall(r'"(\w+)"', block)) == set(events)
+
+
+def test_the_page_knows_what_voice_says_besides() -> None:
+    """Nothing that only `/voice` says is missing, nothing is made up."""
+    page = (ROOT / "static" / "js" / "event_names.js").read_text("utf-8")
+    (block,) = re.findall(r"VOICE_EVENTS = [^\[]*\[(.*?)\]", page, re.DOTALL)
+    known = set(re.findall(r'"(\w+)"', block))
+    assert known <= set(VOICE_SERVER_EVENTS)
+    assert set(VOICE_SERVER_EVENTS) - set(SERVER_EVENTS) <= known

@@ -99,6 +99,8 @@ SHARED: dict[str, Schema] = {
             "audio_ms": COUNT,
             "ended_by": one_of("client", "silence", "idle", "length", "recogniser", "turn"),
             "answer_error": ref("Error"),
+            "model": TEXT,
+            "note": TEXT,
             "regions": many(obj({"text": TEXT, "box": many(many(NUMBER)), "score": NUMBER})),
             "pictures": many(ref("Picture")),
         },

@@ -25,7 +25,14 @@ log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 READ_BYTES = 3_200
-NOTE = "English only, and rough: it runs on this machine without any key. Expect wrong words."
+NOTE = (
+    "English only, and rough: it runs on this machine without any key. Expect wrong words."
+    " 仅支持英语，识别较粗略：它在本机运行、无需密钥，会有错词。"
+)
+MISSING = (
+    "Not installed: the server was set up without local engines."
+    " 未安装：服务器安装时未包含本地引擎。"
+)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -68,7 +75,7 @@ class PocketSphinx:
             vendor_model="en-us",
             available=self._installed,
             languages=("en",),
-            note=NOTE if self._installed else "Not installed: the server was set up without local engines.",
+            note=NOTE if self._installed else MISSING,
         )
         return (card,)
 

@@ -29,6 +29,7 @@ from services.speech.catalogue import Recognisers, base_of
 from services.speech.joining import joined
 from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
+from services.turns.bare import Unmetered
 from services.turns.following import Following
 from services.turns.records import free_old_name
 from services.turns.request import TextRequest
@@ -47,13 +48,6 @@ LONGEST_QUESTION = 32_000
 
 OnAnswer = Callable[[str, Following], None]
 """Told the voice turn's id and the text turn that answers it. Must not yield."""
-
-
-class _Free:
-    """Speech is measured, but costs no tokens: nothing can run dry."""
-
-    def spend(self, text: str) -> bool:
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +216,9 @@ class VoiceTurns:
 
     def _launch(self, opened: _Opened) -> Launch:
         session = opened.session
-        told: dict[str, Any] = {}
+        told: dict[str, Any] = {"model": opened.card.id}
+        if opened.card.note:
+            told["note"] = opened.card.note
 
         def settle(outcome: Outcome) -> TurnEnded:
             session.end("turn")
@@ -241,7 +237,7 @@ class VoiceTurns:
             conversation="",
             message="",
             stream=lambda deadline: self._stream(opened, told),
-            meter=_Free(),
+            meter=Unmetered(),
             settle=settle,
             limits=Limits(math.inf, math.inf, longest_s),
         )

@@ -11,10 +11,14 @@ from typing import Any
 
 import gevent
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.errors import VendorOverloaded
+from sockets.events import VOICE_CLIENT_EVENTS
 from tests.scripted import words
 from tests.servers import Stand
+from tests.sockets.test_text_events import JSON
 from tests.speakers import FRAME, Speaker, word_of, words_of
 
 SENTENCE = "Voices come and voices go, and every single byte of them is taken exactly once, whatever the line does."
@@ -76,6 +80,7 @@ def test_a_line_that_is_cut_every_two_seconds_loses_no_byte(stand: Stand, addres
     ending = first.end_of(turn)
     assert listener.end_of(turn) == ending
     assert (ending["status"], ending["bytes"], ending["ended_by"]) == ("done", len(speech), "client")
+    assert (ending["model"], "note" in ending) == ("ear", False)
     assert bytes(stand.ear.heard[0]) == speech
     assert len(stand.ear.heard) == 1
     assert listener.transcript(turn) == words_of(speech)
@@ -281,6 +286,18 @@ def test_a_voice_turn_is_among_those_that_run(speaker: Speaker) -> None:
     turn = speaker.start("c-1")["turn"]
     assert [running["turn"] for running in speaker.call("sync", None)["running"]] == [turn]
     assert speaker.call("turn_stop", {"client_id": "c-1"})["status"] == "stopped"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(event=st.sampled_from(VOICE_CLIENT_EVENTS), payload=JSON)
+def test_no_shape_breaks_the_connection(speaker: Speaker, event: str, payload: Any) -> None:
+    """Whatever JSON comes, the answer is never `internal`; a frame without an answer leaves the line alive."""
+    if event == "voice_frame":
+        speaker.client.emit(event, payload, namespace="/voice")
+    elif not (answer := speaker.call(event, payload))["ok"]:
+        assert answer["error"]["code"] != "internal"
+    assert speaker.call("sync", None)["ok"]
+    assert all(refused["error"]["code"] != "internal" for refused in speaker.of("voice_refused"))
 
 
 def test_the_welcome_names_the_recognisers(speaker: Speaker) -> None:
