@@ -67,8 +67,8 @@ class Outcome:
 class Meter(Protocol):
     """What the turn may still produce."""
 
-    def spend(self, text: str) -> bool:
-        """Count a piece; False when the account can cover no more. May yield: it may ask the database."""
+    def spend(self, text: str) -> Reason | None:
+        """Count a piece; why the turn must end after it, or None. May yield: it may ask the database."""
 
 
 Settle = Callable[[Outcome], TurnEnded]
@@ -200,8 +200,8 @@ class Runner:
                 log.append(event)
                 self._pieces += 1
                 self._chars += len(event.text)
-                if not meter.spend(event.text):
-                    return self._ending("stopped", "quota")
+                if (enough := meter.spend(event.text)) is not None:
+                    return self._ending("done" if enough == "length" else "stopped", enough)
                 if self._pieces % PIECES_BETWEEN_PAUSES == 0:
                     if self._chars > MAX_ANSWER_CHARS:
                         return self._ending("done", "length")

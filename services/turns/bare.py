@@ -137,5 +137,5 @@ class BareTurns:
 class Unmetered:
     """A `services.relay.runner.Meter` of what is not paid by its length."""
 
-    def spend(self, text: str) -> bool:
-        return True
+    def spend(self, text: str) -> None:
+        return None

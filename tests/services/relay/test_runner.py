@@ -10,7 +10,7 @@ import pytest
 from gevent.event import Event
 
 from services.errors import ContentBlocked, VendorOverloaded
-from services.events import ReasoningDelta, Restarted, StateChanged, Stop, TextDelta, TurnEnded, Usage
+from services.events import Reason, ReasoningDelta, Restarted, StateChanged, Stop, TextDelta, TurnEnded, Usage
 from services.relay.memory_log import MemoryLog
 from services.relay.runner import MAX_ANSWER_CHARS, Outcome, Runner
 from services.relay.watchdog import Deadline, Limits, Watchdog
@@ -21,8 +21,8 @@ from tests.clocks import FakeClock
 class Free:
     """A meter without a limit."""
 
-    def spend(self, text: str) -> bool:
-        return True
+    def spend(self, text: str) -> None:
+        return None
 
 
 class Stage:
@@ -154,14 +154,13 @@ def test_a_stop_never_lands_outside_the_vendor_call(stage: Stage) -> None:
     entered, go_on, torn = Event(), Event(), []
 
     class Asking:
-        def spend(self, text: str) -> bool:
+        def spend(self, text: str) -> None:
             entered.set()
             try:
                 go_on.wait(60)
             except BaseException as error:
                 torn.append(error)
                 raise
-            return True
 
     def stream() -> Iterator[Any]:
         yield TextDelta("a")
@@ -234,9 +233,9 @@ def test_an_account_that_runs_dry_cuts_the_answer(stage: Stage) -> None:
     class Two:
         left = 2
 
-        def spend(self, text: str) -> bool:
+        def spend(self, text: str) -> Reason | None:
             self.left -= 1
-            return self.left > 0
+            return None if self.left > 0 else "quota"
 
     def stream() -> Iterator[Any]:
         while True:
