@@ -47,6 +47,7 @@ class VoiceSession:
         "_silence_bytes",
         "_started_at",
         "_waiting",
+        "_wanted",
         "ended_at",
         "ended_by",
         "fed_at",
@@ -79,6 +80,7 @@ class VoiceSession:
         self._quiet_bytes = 0
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
+        self._wanted = 0
         self._came = Event()
         self._left = Event()
 
@@ -120,7 +122,8 @@ class VoiceSession:
             self._pieces.append(pcm)
             self._waiting += size
             self.next = start + size
-            self._came.set()
+            if self._waiting >= self._wanted:  # waking the reader for less would be in vain
+                self._came.set()
         if self.next >= self._max_bytes:
             self.end("length")
         return Verdict.TAKEN
@@ -140,6 +143,7 @@ class VoiceSession:
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes | None:
         while self._waiting < size and not self.ended_at:
+            self._wanted = size
             self._came.clear()
             if not self._came.wait(timeout_s):
                 return None
