@@ -325,6 +325,7 @@ def test_half_an_answer_is_not_followed_by_anothers(server: ServerProcess, vendo
 def test_many_at_once_on_an_account_for_a_few(server: ServerProcess, vendors: Vendors) -> None:
     """Charged is what the vendor sold; the balance never goes below zero; the others are refused with a code."""
     vendor = vendors["openai"]
+    vendor.play(*[Fault(rate=6)] * 20)  # four seconds each: none has ended when the last is asked for
     device = Device(server.address).connect()
     payload = {"text": "hi", "model": MODELS["openai"], "max_tokens": 6_000}
     jobs = [gevent.spawn(device.call, "turn_start", {**payload, "client_id": f"c-{number}"}) for number in range(20)]
