@@ -65,7 +65,7 @@ export class AnswerStatus {
 
   /** @param {Message} message */
   #explain({ status, reason, error }) {
-    const key = faultKey(status, reason, error?.code);
+    const key = faultKey(status, reason, error);
     this.#fault.hidden = !key;
     if (!key) return;
     i18n.mark(this.#title, { t: key });
@@ -82,13 +82,14 @@ export class AnswerStatus {
  * The words for an ending; empty for a good one.
  * @param {string} [status]
  * @param {string} [reason]
- * @param {string} [code]
+ * @param {import("./types.js").WireError} [error]
  */
-function faultKey(status, reason, code) {
+function faultKey(status, reason, error) {
   if (status === "done") return reason === "length" || reason === "content_filter" ? `ended_${reason}` : "";
   if (reason === "quota") return "error_quota_exceeded";
   if (status === "stopped") return "ended_stopped";
   if (status === "interrupted") return "error_interrupted";
   if (status !== "failed") return "";
-  return code && i18n.has(`error_${code}`) ? `error_${code}` : "error_failed";
+  if (error?.code === "invalid_request" && error.field === "model") return "error_unseen";
+  return error && i18n.has(`error_${error.code}`) ? `error_${error.code}` : "error_failed";
 }

@@ -2,6 +2,7 @@
 import { copyText } from "./clipboard.js";
 import { openDialog } from "./dialogs.js";
 import { button, element } from "./element.js";
+import { i18n } from "./i18n.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("./types.js").Message} Message */
@@ -62,9 +63,13 @@ export class QuestionView {
     this.#pictures.hidden = !ids.length;
     const nodes = ids.map((id) => {
       const attributes = { src: this.#address(id), alt: "" };
-      const show = () => openDialog({ t: "picture_of_question", className: "lightbox" }, [element("div", {}, [element("img", { attributes })])]);
+      const show = () => openDialog({ t: "picture_of_question", className: "lightbox" }, [
+          element("div", {}, [element("img", { attributes: { src: attributes.src, alt: i18n.t("picture_of_question") } })]),
+        ]);
       const node = button({ tLabel: "picture_enlarge", attributes: { "aria-haspopup": "dialog" }, onClick: show });
-      node.append(element("img", { attributes: { ...attributes, loading: "lazy" } }));
+      const image = element("img", { attributes: { ...attributes, loading: "lazy" } });
+      image.addEventListener("error", () => node.remove()); // its owner has deleted it
+      node.append(image);
       return node;
     });
     this.#pictures.replaceChildren(...nodes);

@@ -247,6 +247,8 @@ export const en = {
   error_picture_too_many_next: "A question takes up to eight.",
   error_picture_quota_exceeded: "Your pictures are used up.",
   error_picture_quota_exceeded_next: "Ask the administrator for more.",
+  error_unseen: "This model does not see the pictures of your question.",
+  error_unseen_next: "Pick one that does, and try again.",
   error_failed: "This answer failed.",
   error_failed_next: "What came is kept. Try again.",
   error_wait_next: "Try again in {n} s.",

@@ -247,6 +247,8 @@ export const zh = {
   error_picture_too_many_next: "一个问题最多八张。",
   error_picture_quota_exceeded: "你的图片额度用完了。",
   error_picture_quota_exceeded_next: "请向管理员申请。",
+  error_unseen: "这个模型看不到问题中的图片。",
+  error_unseen_next: "请换一个能看图的模型后重试。",
   error_failed: "回答失败。",
   error_failed_next: "已有内容会保留，请重试。",
   error_wait_next: "请在 {n} 秒后重试。",

@@ -6,6 +6,9 @@ import base64
 import io
 import re
 import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +18,7 @@ from playwright.sync_api import Locator, WebSocketRoute, expect
 
 from tests.page.conftest import Come
 from tests.page.visitor import WAIT_MS, Visitor
+from tests.processes import ROOT, ServerProcess
 
 LINES = ("实时聊天服务器", "Amount due: 1,280.50", "An English line of text")
 TOP, LEFT, STEP, SIZE = 40, 50, 90, 44
@@ -200,3 +204,65 @@ def test_a_phone_offers_its_camera(come: Come) -> None:
     assert visitor.page.evaluate("() => document.documentElement.scrollWidth") == 360
     box = dialog.get_by_role("button", name="放入输入框").bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+@pytest.fixture
+def seeing(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server with models that see, played by a simulated vendor."""
+    command = [sys.executable, "-m", "simulators", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as simulators:
+        assert simulators.stdout is not None
+        env: dict[str, str] = {}
+        for line in simulators.stdout:
+            name, _, value = line.strip().partition("=")
+            if name.startswith("OPENAI_"):
+                env[name] = value
+            if line.startswith("A prompt"):
+                break
+        server = ServerProcess(
+            tmp_path / "data", DEFAULT_MODEL="gpt-4o-mini", RATE_LIMIT_ENABLED="false", **env
+        ).start()
+        yield server
+        server.stop()
+        simulators.terminate()
+
+
+def test_a_model_that_sees_is_asked_about_a_picture(come: Come, seeing: ServerProcess) -> None:
+    """The picture goes with the question and stays with it: after a reload, large on a click, in another version."""
+    visitor = come(address=seeing.address).arrive()
+    data = encoded(Image.new("RGB", (64, 48), "teal"))
+    card = choose(visitor, data)
+    expect(card.get_by_role("button", name="Describe it")).to_be_visible()
+    assert visitor.ask("What is this?")
+    expect(visitor.page.locator(".tray")).to_be_hidden()
+    visitor.page.reload()
+    picture = visitor.questions.last.get_by_role("button", name="Show this picture large")
+    expect(picture).to_be_visible()
+    assert picture.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    picture.click()
+    expect(visitor.page.get_by_role("dialog").get_by_role("img")).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+
+    visitor.questions.last.hover()
+    visitor.page.get_by_role("button", name="Edit your message").click()
+    visitor.questions.last.get_by_role("textbox").fill("And now?")
+    visitor.questions.last.get_by_role("textbox").press("Enter")
+    assert visitor.hear()
+    visitor.page.reload()
+    expect(visitor.questions.last.locator(".question-text")).to_have_text("And now?")
+    expect(picture).to_be_visible()
+
+    visitor.page.locator("#model").click()
+    visitor.page.get_by_role("menuitemradio", name="Demo").click()
+    visitor.page.get_by_role("button", name="Answer again").click()
+    expect(visitor.answers.last).to_contain_text("This model does not see the pictures of your question.")
+
+
+def test_a_picture_is_described(come: Come, seeing: ServerProcess) -> None:
+    visitor = come(address=seeing.address).arrive()
+    card = choose(visitor, encoded(Image.new("RGB", (64, 48), "teal")))
+    card.get_by_role("button", name="Describe it").click()
+    dialog = visitor.page.get_by_role("dialog", name="What the picture shows")
+    expect(dialog.get_by_role("button", name="Put it into the message")).to_be_enabled()
+    assert "Describe this picture." in dialog.locator(".markdown").inner_text()
+    expect(dialog.locator("polygon")).to_have_count(0)
