@@ -8,20 +8,13 @@ from typing import Any
 from services.errors import ContentBlocked
 from services.events import Stop
 from services.ocr.base import TASKS, AttemptClock, ReaderCard, Reading, ReadRequest
+from services.ocr.prompts import question_of
 from services.providers.base import ChatMessage, ChatRequest
 from services.providers.catalogue import Catalogue
 
 MAX_BYTES = 5 * 1_048_576
 """In base64 under 7 MB: DashScope takes 10, and others take no more than that."""
 MAX_SIDE = 8_000
-
-_ASKED = {
-    ("ocr", False): "Write down all the text in this picture exactly as it stands, line by line and in reading order."
-    " Give nothing but the text.",
-    ("ocr", True): "请把图中的所有文字按阅读顺序逐行、原样写出，除文字外不要输出任何内容。",
-    ("describe", False): "Describe this picture.",
-    ("describe", True): "请描述这张图片。",
-}
 
 
 class Seeing:
@@ -48,7 +41,7 @@ class Seeing:
 
     def read(self, request: ReadRequest, clock: AttemptClock) -> Reading:
         route = self._catalogue.find(request.model)
-        message = ChatMessage("user", asked(request), (data_url(request.media_type, request.data),))
+        message = ChatMessage("user", question_of(request), (data_url(request.media_type, request.data),))
         chat = ChatRequest("", (message,), max_tokens=route.card.max_output_tokens, user=request.user)
         for piece in route.stream(chat, clock):
             if not isinstance(piece, Stop):
@@ -62,14 +55,6 @@ class Seeing:
 
     def close(self) -> None:
         """The catalogue is closed by its owner."""
-
-
-def asked(request: ReadRequest) -> str:
-    """The question put to the model: the user's own, or one for the task in the user's language."""
-    if request.prompt and request.task == "describe":
-        return request.prompt
-    general = _ASKED[request.task, request.language.lower().startswith("zh")]
-    return f"{general}\n{request.prompt}" if request.prompt else general
 
 
 def data_url(media_type: str, data: bytes) -> str:
