@@ -32,13 +32,19 @@ def setting(
     help: str,
     *,
     env: str | None = None,
+    also: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
     secret: bool = False,
 ) -> Any:
-    """A field of a slice: its default, its meaning (one sentence), its name in the environment and its bounds."""
-    metadata = {"help": help, "env": env, "minimum": minimum, "maximum": maximum, "choices": choices, "secret": secret}
+    """A field of a slice: its default, its meaning (one sentence), its name in the environment and its bounds.
+
+    Args:
+        also: A name it had on an older server; read where `env` says nothing.
+    """
+    bounds = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    metadata = {"help": help, "env": env, "also": also, "secret": secret, **bounds}
     return dataclasses.field(default=default, metadata=metadata, repr=not secret)
 
 
@@ -58,6 +64,9 @@ def read(slice_type: type[T], env: Mapping[str, str], prefix: str = "") -> T:
     for field in dataclasses.fields(slice_type):  # type: ignore[arg-type]
         name = name_of(field, prefix)
         raw = env.get(name, "").strip()
+        if not raw and field.metadata["also"]:
+            name = field.metadata["also"]
+            raw = env.get(name, "").strip()
         if raw:
             values[field.name] = _check(name, _cast(name, raw, hints[field.name]), field.metadata)
     return slice_type(**values)

@@ -34,7 +34,9 @@ _OVER = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 class DashScopeDrawingSettings(DialSettings):
     """Drawing with DashScope."""
 
-    api_key: str = config.setting("", "Key of DashScope, for Qwen.", env="DASHSCOPE_API_KEY", secret=True)
+    api_key: str = config.setting(
+        "", "Key of DashScope, for Qwen; API_KEY is read too.", env="DASHSCOPE_API_KEY", also="API_KEY", secret=True
+    )
     base_url: str = config.setting(
         "https://dashscope.aliyuncs.com/api/v1",
         "DashScope's address; one that ends in /compatible-mode/v1 is spoken to in OpenAI's shape.",

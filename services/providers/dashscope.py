@@ -33,7 +33,9 @@ APPLICATION = "bailian-app"
 class DashScopeSettings(DialSettings):
     """Key, address and models of DashScope."""
 
-    api_key: str = config.setting("", "Key of DashScope, for Qwen.", env="DASHSCOPE_API_KEY", secret=True)
+    api_key: str = config.setting(
+        "", "Key of DashScope, for Qwen; API_KEY is read too.", env="DASHSCOPE_API_KEY", also="API_KEY", secret=True
+    )
     base_url: str = config.setting(
         "https://dashscope.aliyuncs.com/api/v1",
         "DashScope's address; one that ends in /compatible-mode/v1 is spoken to in OpenAI's shape.",

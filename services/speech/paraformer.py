@@ -25,7 +25,9 @@ _KNOWN = {
 class ParaformerSettings(DialSettings):
     """Address and models of DashScope's realtime recognition."""
 
-    api_key: str = config.setting("", "Key of DashScope, for Qwen.", env="DASHSCOPE_API_KEY", secret=True)
+    api_key: str = config.setting(
+        "", "Key of DashScope, for Qwen; API_KEY is read too.", env="DASHSCOPE_API_KEY", also="API_KEY", secret=True
+    )
     workspace: str = config.setting(
         "", "Workspace of Model Studio; empty for the key's own.", env="DASHSCOPE_WORKSPACE"
     )

@@ -49,6 +49,14 @@ def test_the_proxy_asks_what_the_client_said(stand: Stand) -> None:
     assert second.messages == (ChatMessage("user", "second"),)
 
 
+def test_the_key_may_have_its_former_name(site_env: dict[str, str]) -> None:
+    """`API_KEY` counts where `DASHSCOPE_API_KEY` says nothing."""
+    site = Site({**site_env, "API_KEY": "sk-1"})
+    assert models.has(site.services.catalogue, "qwen-plus")
+    assert "sk-1" not in repr(site.services.catalogue)
+    site.close()
+
+
 @pytest.mark.parametrize(
     ("told", "asked"),
     [
