@@ -86,7 +86,7 @@ export class App {
     announcer: this.#announcer,
     button: byId("talk"),
     host: byId("hearing"),
-    answer: () => ({ conversation: this.#conversation.id ?? undefined, model: this.#models.model?.id }),
+    answer: () => this.#spoken(),
     isBusy: () => this.#conversation.running !== undefined,
     onInterrupt: () => this.#stop(),
     onAnswer: (turn) => void this.#answered(turn),
@@ -182,6 +182,12 @@ export class App {
     void this.#conversation.send({ text, model: this.#models.model?.id, pictures: this.#pictures.ids });
     this.#pictures.clear();
     this.#view.follow();
+  }
+
+  /** Where what is said is answered. With pictures it is sent from the message box, as speech takes none along. */
+  #spoken() {
+    if (!this.#pictures.isEmpty) return null;
+    return { conversation: this.#conversation.id ?? undefined, model: this.#models.model?.id };
   }
 
   /** What was said is a question now: show it where it was asked, unless the reader has gone elsewhere. @param {string} turn */

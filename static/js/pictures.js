@@ -61,6 +61,10 @@ export class Pictures {
     takeIn(parts.area, (files) => this.#take(files), () => !parts.button.hidden);
   }
 
+  get isEmpty() {
+    return !this.#tray.count;
+  }
+
   /** For the next question. */
   get ids() {
     return this.#tray.pictures.map(({ id }) => id);

@@ -24,7 +24,8 @@ export class Speaking {
    * @param {import("./announcer.js").Announcer} parts.announcer
    * @param {HTMLButtonElement} parts.button
    * @param {HTMLElement} parts.host Where captions are shown.
-   * @param {() => {conversation?: string, model?: string}} parts.answer Where and by which model is answered.
+   * @param {() => {conversation?: string, model?: string} | null} parts.answer Where and by which model is answered; null
+   *   for words that must not go by themselves.
    * @param {() => boolean} parts.isBusy An answer is being written.
    * @param {() => void} parts.onInterrupt
    * @param {(turn: string) => void} parts.onAnswer
@@ -74,7 +75,8 @@ export class Speaking {
 
   #wishes() {
     const { model, language, isChecked } = this.#choice;
-    return { model: model?.id, language, ...(isChecked ? {} : { answer: this.#parts.answer() }) };
+    const answer = isChecked ? null : this.#parts.answer();
+    return { model: model?.id, language, ...(answer ? { answer } : {}) };
   }
 
   /** @param {string} name @param {any} payload */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,19 @@ def test_words_can_be_checked_before_they_are_sent(come: Come) -> None:
     heard(speaker)
     speaker.page.get_by_role("button", name="Done: send what was heard").click()
     expect(speaker.box).to_have_value(re.compile(r"\w+ \w+"), timeout=20_000)
+    expect(speaker.questions).to_have_count(0)
+
+
+def test_words_about_a_picture_wait_beside_it(speaker: Visitor) -> None:
+    """Speech takes no picture along: the question is sent from the message box, with both."""
+    speaker.page.locator("#picture").click()
+    with speaker.page.expect_file_chooser() as chooser:
+        speaker.page.get_by_role("menuitem", name="Choose a picture").click()
+    pixel = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+    chooser.value.set_files({"name": "pixel.png", "mimeType": "image/png", "buffer": pixel})
+    speaker.page.locator("#talk").click()
+    expect(speaker.box).to_have_value(re.compile(r"\w+ \w+"), timeout=20_000)
+    expect(speaker.page.locator(".tray-card")).to_have_count(1)
     expect(speaker.questions).to_have_count(0)
 
 
