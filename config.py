@@ -131,6 +131,11 @@ class ServerSettings:
         "Web origins that may connect, separated by commas; empty means the address served, * any page with a token.",
         env="ALLOWED_ORIGINS",
     )
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "Addresses of proxies in front, separated by commas: of theirs X-Forwarded-For is believed.",
+        env="TRUSTED_PROXIES",
+    )
     data_dir: Path = setting(Path("data"), "Folder of the database and everything else that is kept.", env="DATA_DIR")
     log_level: str = setting(
         "info", "How much is logged.", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")

@@ -13,6 +13,7 @@ from blueprints.contracts import routes as contracts
 from blueprints.cors import OriginRule, sharing
 from blueprints.headers import harden
 from blueprints.identity import Callers
+from blueprints.proxies import behind_proxies
 from blueprints.reading import MAX_BODY_BYTES
 from blueprints.replies import error_to_wire, reads_chinese, refusal, reply
 from blueprints.streaming import Streams
@@ -61,6 +62,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> dict[
 def _prepare(app: flask.Flask, services: Services, callers: Callers, origins: OriginRule) -> None:
     """What holds for every route."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.wsgi_app = behind_proxies(app.wsgi_app, services.settings.server.trusted_proxies)  # type: ignore[method-assign]
     app.before_request(access.begin)
     app.before_request(own_rules(callers.check_origin))
     app.after_request(harden)
