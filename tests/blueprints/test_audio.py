@@ -13,6 +13,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from services.errors import VendorRefused
+from services.turns.voice_request import VoiceRequest
+from tests.blueprints.json_schema import faults
 from tests.servers import Stand
 from tests.services.speech.sounds import noise
 from tests.speakers import words_of
@@ -109,3 +111,24 @@ def test_a_recogniser_that_fails_is_an_error(stand: Stand) -> None:
     stand.ear.failure = VendorRefused("No.")
     answer = post(stand, wav_of(noise(1, RATE)))
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (502, "vendor_refused")
+
+
+def test_an_utterance_can_be_read_over_http(stand: Stand) -> None:
+    """Entry by entry, as the contract says; the ending has what was taken."""
+    pcm = noise(0.6, RATE)
+    headers = stand.site.register("ann")
+    identity = stand.services.doorkeeper.by_token(headers["Authorization"].removeprefix("Bearer "))
+    following, _ = stand.services.voice_turns.start(identity, VoiceRequest("c-1", RATE))
+    session = stand.services.voice_turns.session(identity, following.log.turn_id)
+    assert session is not None
+    session.feed(0, pcm)
+    session.end("client")
+    for running in stand.services.turns.running(identity):
+        assert running.runner.wait(20)
+    document = stand.site.client().get("/openapi.json").get_json()
+    told = stand.site.client().get(f"/v1/turns/{following.log.turn_id}", headers=headers).get_json()
+    assert faults(told, {"$ref": "#/components/schemas/Turn"}, document) == []
+    assert [entry["event"] for entry in told["entries"]] == [
+        "turn_state", "voice_partial", "voice_final", "voice_partial", "voice_final", "turn_end"
+    ]  # fmt: skip
+    assert told["entries"][-1]["bytes"] == len(pcm)
