@@ -43,7 +43,9 @@ class ScriptedProvider:
         self.script: Script = words("hello")
         self.requests: list[ChatRequest] = []
         self.hung_up = 0
-        self.card = ModelCard(id="scripted", name="Scripted", provider="scripted", vendor_model="s-1")
+        self.card = ModelCard(
+            id="scripted", name="Scripted", provider="scripted", vendor_model="s-1", max_output_tokens=1_000_000
+        )
 
     def models(self) -> tuple[ModelCard, ...]:
         return (self.card,)
