@@ -40,7 +40,9 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder: Path = tmp_path_factory.mktemp("page")
-    server = ServerProcess(folder / "data", BENCHMARK_MODELS="1", RATE_LIMIT_ENABLED="false").start()
+    # Answers may be long: the benchmark model is not one that keeps to a limit, and would be left.
+    env = {"BENCHMARK_MODELS": "1", "RATE_LIMIT_ENABLED": "false", "MAX_OUTPUT_TOKENS": "100000"}
+    server = ServerProcess(folder / "data", **env).start()
     yield server
     server.stop()
 
