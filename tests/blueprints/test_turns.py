@@ -101,7 +101,8 @@ class Room:
 
     def ask(self, script: Any) -> Following:
         self.stand.provider.script = script
-        return self.stand.services.text_turns.start(self.identity, TextRequest(f"c-{id(script)}", "hello", max_tokens=500_000))
+        request = TextRequest(f"c-{id(script)}", "hello", max_tokens=500_000)
+        return self.stand.services.text_turns.start(self.identity, request)
 
     def finish(self) -> None:
         for running in self.stand.services.turns.running(self.identity):
