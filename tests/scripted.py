@@ -44,7 +44,7 @@ class ScriptedProvider:
         self.requests: list[ChatRequest] = []
         self.hung_up = 0
         self.card = ModelCard(
-            id="scripted", name="Scripted", provider="scripted", vendor_model="s-1", max_output_tokens=1_000_000
+            id="scripted", name="Scripted", provider="scripted", vendor_model="s-1", max_output_tokens=200_000
         )
 
     def models(self) -> tuple[ModelCard, ...]:
