@@ -133,10 +133,12 @@ def joint_findings(env: dict[str, str]) -> Iterator[Finding]:
 def key_findings(env: Mapping[str, str]) -> Iterator[Finding]:
     from services.settings_catalogue import groups
 
+    told: set[str] = set()  # several parts of the server may read one key
     for group in groups():
         for entry in group.entries():
-            if not entry.name.endswith("_API_KEY"):
+            if not entry.name.endswith("_API_KEY") or entry.name in told:
                 continue
+            told.add(entry.name)
             if env.get(entry.name):
                 yield fine(f"{entry.name} is set.", f"已设置 {entry.name}。")
             else:
