@@ -9,8 +9,9 @@ from sqlalchemy import delete, select
 
 from db.models import Turn, TurnCheckpoint
 from db.unit_of_work import UnitOfWork
+from services.errors import Interrupted, by_code
 from services.relay.runner import Outcome
-from services.turns.settlement import Settlement, interruption
+from services.turns.settlement import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -63,5 +64,5 @@ class Recovery:
             text=text,
             reasoning=reasoning,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
-            error=interruption(),
+            error=by_code(Interrupted.code),
         )

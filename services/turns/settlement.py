@@ -16,7 +16,7 @@ from db.models import Message, Turn, TurnCheckpoint
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
 from services.conversations.conversations import Conversations
-from services.errors import ChatError, Internal, Interrupted
+from services.errors import Internal
 from services.events import TurnEnded, Usage
 from services.notes import Notes
 from services.quota.estimate import completion_tokens
@@ -157,8 +157,3 @@ def usage_of(outcome: Outcome, prompt_estimate: int) -> Usage:
     if outcome.pieces == 0 and outcome.status != "done":
         return Usage(estimated=True)
     return Usage(prompt_estimate, completion_tokens(outcome.text + outcome.reasoning), estimated=True)
-
-
-def interruption() -> ChatError:
-    """The error of a turn that a restart of the server cut short."""
-    return Interrupted("The server restarted while it answered; what had been saved was kept.")
