@@ -12,10 +12,11 @@ from typing import Any
 import gevent
 import orjson
 
-from services.errors import VendorError, VendorOverloaded, VendorTimeout
+from services.errors import VendorError, VendorTimeout
 from services.events import TranscriptFinal, TranscriptPartial
 from services.speech.iflytek_codes import OVER, meaning_of
 from services.speech.iflytek_table import Table
+from services.speech.listening import messages_soon
 from services.speech.pcm import QUIET_PEAK, bytes_of, ms_of, peak
 from services.speech.tape import Tape
 from services.wire.websocket_client import WebSocket
@@ -23,7 +24,6 @@ from services.wire.websocket_client import WebSocket
 log = logging.getLogger(__name__)
 
 FRAME_MS = 40
-LOOK_S = 0.25
 QUIET_FRAMES = 5  # 200 ms: a session is cut where nobody speaks
 WORD_MS = 500  # how long a word lasts, of which only the beginning is told
 
@@ -130,15 +130,8 @@ class Session:
             VendorOverloaded: The connection broke off.
             VendorTimeout: The vendor said nothing for too long.
         """
-        try:
-            with gevent.Timeout(LOOK_S) as limit:
-                messages = self._socket.receive()
-        except gevent.Timeout as fired:
-            if fired is not limit:
-                raise
-        else:
-            if not messages:
-                raise VendorOverloaded("The recogniser broke off.")
+        messages = messages_soon(self._socket)
+        if messages is not None:
             return messages
         now = monotonic()
         if self._finished_at and now - self._finished_at >= self._limits.finish_s:

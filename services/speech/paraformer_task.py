@@ -11,9 +11,10 @@ from typing import Any
 import gevent
 import orjson
 
-from services.errors import VendorError, VendorOverloaded, VendorTimeout
+from services.errors import VendorError, VendorTimeout
 from services.events import Stop, TranscriptFinal, TranscriptPartial
 from services.speech.base import Audio, Heard, SpeechRequest
+from services.speech.listening import messages_soon
 from services.speech.paraformer_codes import of_task
 from services.speech.pcm import QUIET_PEAK, bytes_of, ms_of, peak
 from services.wire.websocket_client import WebSocket
@@ -21,7 +22,6 @@ from services.wire.websocket_client import WebSocket
 log = logging.getLogger(__name__)
 
 FRAME_MS = 100
-LOOK_S = 0.25
 
 
 class Limits:
@@ -95,15 +95,8 @@ class Task:
             VendorOverloaded: The connection broke off.
             VendorTimeout: The vendor said nothing for too long.
         """
-        try:
-            with gevent.Timeout(LOOK_S) as limit:
-                messages = self._socket.receive()
-        except gevent.Timeout as fired:
-            if fired is not limit:
-                raise
-        else:
-            if not messages:
-                raise VendorOverloaded("The recogniser broke off.")
+        messages = messages_soon(self._socket)
+        if messages is not None:
             return [orjson.loads(message) for message in messages]
         now, limits = monotonic(), self._limits
         is_late = (
