@@ -170,13 +170,21 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """The message queue that joins several server processes; none by default."""
+    """What joins several server processes; none by default."""
 
-    url: str = setting("", "Redis, as redis://[:password@]host:port/db; empty for none.", env="REDIS_URL", secret=True)
+    url: str = setting(
+        "",
+        "Redis, as redis://[:password@]host:port/db, redis+sentinel:// or redis+cluster://; empty for none.",
+        env="REDIS_URL",
+        secret=True,
+    )
     host: str = setting("", "Redis host, used when REDIS_URL is empty.", env="REDIS_HOST")
     port: int = setting(6379, "Redis port.", env="REDIS_PORT", minimum=1, maximum=65535)
     db: int = setting(0, "Redis database number.", env="REDIS_DB", minimum=0)
     password: str = setting("", "Redis password.", env="REDIS_PASSWORD", secret=True)
+    prefix: str = setting(
+        "parley", "Begins every key in Redis; servers that share a Redis but no users need two.", env="REDIS_PREFIX"
+    )
 
     @property
     def address(self) -> str:
