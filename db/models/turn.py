@@ -14,7 +14,7 @@ class Turn(Base):
     __tablename__ = "turn"
     __table_args__ = (
         UniqueConstraint("user_id", "client_id"),
-        Index(None, "status"),
+        Index(None, "status", "created_ms"),
         Index(None, "user_id", "status"),
         Base.__table_args__,
     )
@@ -48,6 +48,8 @@ class Turn(Base):
     charged: Mapped[int] = mapped_column(BigInteger, default=0)
     owner: Mapped[str] = mapped_column(String(64), default="")
     """The server process that runs it, so that a restart knows its own dead."""
+    fence: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Grows by one with every owner; what an earlier one writes is refused."""
     created_ms: Mapped[Millis]
     ended_ms: Mapped[Millis | None]
 
