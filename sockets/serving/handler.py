@@ -217,7 +217,7 @@ class Handler(pywsgi.WSGIHandler):
 
     def _offer_upgrade(self) -> tuple[str, list[tuple[str, str]]]:
         """Give the application a handshake to accept, or the status to refuse it with."""
-        if not self.environ["PATH_INFO"].startswith(self.server.socket_path):
+        if not self.environ["PATH_INFO"].startswith(self.server.socket_paths):
             return "404 Not Found", []
         try:
             answer = upgrade.answer(self.environ)

@@ -7,7 +7,7 @@ import socket
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha1
-from typing import Any
+from typing import Any, Protocol
 
 UPGRADE_KEY = "parley.upgrade"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -62,3 +62,16 @@ class Upgrade:
         #: Answers 101 and gives the socket with the bytes that came too early. Yields. BadUpgrade: the client left.
         self.accept = accept
         self.on_freed = on_freed
+
+
+class WebSocketEndpoint(Protocol):
+    """WebSockets beside Socket.IO's: a handshake under `path` reaches the application with an `Upgrade` in its environ.
+
+    Attributes:
+        path: What its addresses begin with, such as `/other/`.
+    """
+
+    path: str
+
+    def goodbye(self) -> None:
+        """Close every connection: the worker stops. Never yields."""

@@ -39,6 +39,7 @@ class WebSocket:
             empty when it was the peer that closed; its own words are nobody's concern.
         on_drained: See `Outbox`.
         on_freed: Called once when the descriptor is closed.
+        on_pong: Called when the peer answers a ping; None where nobody sends any.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class WebSocket:
         "_on_close",
         "_on_freed",
         "_on_messages",
+        "_on_pong",
         "_outbox",
         "_reader",
         "_sock",
@@ -67,6 +69,7 @@ class WebSocket:
         on_close: Callable[[int, str], None],
         on_drained: Callable[[], None],
         on_freed: Callable[[], None],
+        on_pong: Callable[[], None] | None = None,
     ) -> None:
         self._loop = get_hub().loop
         self._limits = limits
@@ -76,6 +79,7 @@ class WebSocket:
         self._on_messages = on_messages
         self._on_close = on_close
         self._on_freed = on_freed
+        self._on_pong = on_pong
         self._reader = FrameReader(
             max_message_bytes=limits.max_message_bytes_before_join, max_fragments=limits.max_fragments
         )
@@ -170,6 +174,8 @@ class WebSocket:
                 raise WebSocketError(POLICY, "too many control frames")
             if message.opcode == PING:
                 self.offer(websocket_frame(PONG, message.payload))
+            elif message.opcode == PONG and self._on_pong is not None:
+                self._on_pong()
             elif message.opcode == CLOSE:
                 self._farewell, _ = close_status(message.payload)
                 break  # nothing counts after a close frame

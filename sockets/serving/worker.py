@@ -6,7 +6,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from .crew import crew
 from .engine import Engine
 from .handler import Handler
 from .limits import ServingLimits
+from .upgrade import WebSocketEndpoint
 
 log = logging.getLogger("parley.serving")
 
@@ -33,7 +34,12 @@ class Server(pywsgi.WSGIServer):
     handler_class = Handler
 
     def __init__(
-        self, host: str, port: int, application: Callable[..., Any], limits: ServingLimits, socket_path: str
+        self,
+        host: str,
+        port: int,
+        application: Callable[..., Any],
+        limits: ServingLimits,
+        socket_paths: tuple[str, ...],
     ) -> None:
         # SERVER_NAME is given so that gevent does not ask the DNS for it
         environ = {"SERVER_NAME": host}
@@ -41,7 +47,7 @@ class Server(pywsgi.WSGIServer):
             (host, port), application, spawn=crew.run, log=None, error_log=log, backlog=1_024, environ=environ
         )
         self.limits = limits
-        self.socket_path = socket_path
+        self.socket_paths = socket_paths
         self.stopping = False
         self.open = 0
         self.handlers: set[Handler] = set()
@@ -102,7 +108,8 @@ class Worker:
         host: Address to bind; `0.0.0.0` or `::` for all.
         port: 0 for any free one, see `address`.
         engine: `socketio.server.eio` of `make_socketio`: told the port, and its sessions ended at a stop.
-        path: Where Socket.IO is; WebSocket handshakes anywhere else are refused.
+        path: Where Socket.IO is.
+        endpoints: Other WebSockets that `application` serves; handshakes anywhere else are refused.
     """
 
     def __init__(
@@ -114,11 +121,14 @@ class Worker:
         engine: Engine | None = None,
         limits: ServingLimits | None = None,
         path: str = "socket.io",
+        endpoints: Sequence[WebSocketEndpoint] = (),
     ) -> None:
         self._host = host
         self._port = port
         self._engine = engine
-        self._server = Server(host, port, application, limits or ServingLimits(), f"/{path.strip('/')}/")
+        self._endpoints = tuple(endpoints)
+        paths = (f"/{path.strip('/')}/", *(endpoint.path for endpoint in self._endpoints))
+        self._server = Server(host, port, application, limits or ServingLimits(), paths)
         self._stop_asked = Event()
         self._stopped = False
 
@@ -172,6 +182,8 @@ class Worker:
         server.close()
         if self._engine is not None:
             self._engine.goodbye()
+        for endpoint in self._endpoints:
+            endpoint.goodbye()
         for handler in list(server.handlers):
             if handler.idle:
                 handler.abort()
