@@ -11,12 +11,11 @@ from services.relay.log import Entry, Position, Rewind, Span, Watcher
 class ArchivedLog:
     """A `TurnLog` of which only the last entry can be read; whoever asks for earlier ones gets the text instead."""
 
-    __slots__ = ("_reasoning", "_text", "cache", "ended", "epoch", "length", "offset", "stamp", "turn_id")
+    __slots__ = ("_reasoning", "_text", "cache", "ended", "epoch", "fence", "length", "offset", "stamp", "turn_id")
 
-    def __init__(
-        self, turn_id: str, *, epoch: int, offset: int, text: str, reasoning: str, ended: TurnEnded
-    ) -> None:
+    def __init__(self, turn_id: str, *, epoch: int, offset: int, text: str, reasoning: str, ended: TurnEnded) -> None:
         self.turn_id = turn_id
+        self.fence = 1
         self.epoch = epoch
         self.offset = offset
         self.ended: TurnEnded | None = ended

@@ -58,6 +58,10 @@ class Rewind:
     length: int
 
 
+class Overtaken(Exception):
+    """Another worker has taken the turn over: whoever ran it here lets go, and neither pays nor stores."""
+
+
 class Watcher(Protocol):
     """Someone who follows a log."""
 
@@ -73,6 +77,8 @@ class TurnLog(Protocol):
     """One turn's log."""
 
     turn_id: str
+    fence: int
+    """How often the turn has changed hands, counted from 1; the database refuses an ending under an older one."""
     epoch: int
     offset: int
     """The newest entry's offset, 0 while there is none."""
@@ -129,8 +135,15 @@ class TurnLog(Protocol):
 class TurnLogs(Protocol):
     """The logs this worker can serve."""
 
-    def open(self, turn_id: str) -> TurnLog:
-        """A new, empty log of a turn that this worker runs."""
+    def open(self, turn_id: str, order: bytes = b"-") -> TurnLog:
+        """A new, empty log of a turn that this worker runs. Never yields.
+
+        Args:
+            order: What another worker needs to go on with the turn; `-` when none could.
+        """
 
     def find(self, turn_id: str) -> TurnLog | None:
-        """The log, while it is kept; None means that the database is the source."""
+        """The log, while it is kept; None means that the database is the source. May yield."""
+
+    def release(self, turn_id: str) -> None:
+        """The turn has ended (or never began): keep its log for the replay time, then forget it."""

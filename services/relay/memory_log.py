@@ -76,10 +76,13 @@ class _Block:
 class MemoryLog:
     """A `TurnLog` that lives and dies with the process."""
 
-    __slots__ = ("_blocks", "_rewinds", "_watchers", "cache", "ended", "epoch", "length", "offset", "stamp", "turn_id")
+    __slots__ = (
+        "_blocks", "_rewinds", "_watchers", "cache", "ended", "epoch", "fence", "length", "offset", "stamp", "turn_id"
+    )  # fmt: skip
 
     def __init__(self, turn_id: str, epoch: int = 1) -> None:
         self.turn_id = turn_id
+        self.fence = 1
         self.epoch = epoch
         self.offset = 0
         self.length = 0
@@ -120,14 +123,18 @@ class MemoryLog:
     def rewind(self, keep: int) -> Rewind:
         if self.ended is not None:
             raise ValueError(f"Turn {self.turn_id} has ended.")
+        return self._void(self.epoch + 1, keep)
+
+    def _void(self, epoch: int, keep: int) -> Rewind:
+        """Begin `epoch` after offset `keep`."""
         while self._blocks and self._blocks[-1].first > keep:
             self._blocks.pop()
         if self._blocks and self._blocks[-1].event is None:
             self._blocks[-1].cut(keep - self._blocks[-1].first + 1)
         self.offset = keep
         self.length = self._length_at(keep)
-        self.epoch += 1
-        rewind = Rewind(self.epoch, keep, self.length)
+        self.epoch = epoch
+        rewind = Rewind(epoch, keep, self.length)
         self._rewinds.append(rewind)
         for watcher in self._watchers:
             watcher.wake(True)
@@ -181,6 +188,21 @@ class MemoryLog:
     def unwatch(self, watcher: Watcher) -> None:
         self._watchers = tuple(other for other in self._watchers if other is not watcher)
 
+    def pieces(self, after: int, max_chars: int) -> list[tuple[int, str, list[str], Notice | TurnEnded | None]]:
+        """What follows offset `after` as it was appended: last offset, kind, and either pieces or the one event."""
+        found: list[tuple[int, str, list[str], Notice | TurnEnded | None]] = []
+        index = bisect_right(self._blocks, after + 1, key=lambda block: block.first) - 1
+        for block in self._blocks[max(index, 0) :]:
+            skip = max(after + 1 - block.first, 0)
+            if skip >= block.count:
+                continue
+            pieces = self._pieces(block)[skip:] if block.event is None else []
+            found.append((block.first + block.count - 1, block.kind, pieces, block.event))
+            max_chars -= sum(map(len, pieces))
+            if max_chars < 0:
+                break
+        return found
+
     @property
     def chars(self) -> int:
         """Text and reasoning it holds."""
@@ -198,9 +220,7 @@ class MemoryLog:
             if block.kind in _ANSWER_KINDS:
                 whole = block.first + block.count - 1 <= offset
                 length += (
-                    len(block.joined())
-                    if whole
-                    else sum(map(len, self._pieces(block)[: offset - block.first + 1]))
+                    len(block.joined()) if whole else sum(map(len, self._pieces(block)[: offset - block.first + 1]))
                 )
         return length
 
@@ -227,17 +247,25 @@ class MemoryLogs:
         self._logs: dict[str, MemoryLog] = {}
         self._ended: OrderedDict[str, float] = OrderedDict()
 
-    def open(self, turn_id: str) -> MemoryLog:
+    def open(self, turn_id: str, order: bytes = b"-") -> MemoryLog:
         self._forget_old()
         log = self._logs[turn_id] = MemoryLog(turn_id)
         return log
+
+    def put(self, log: MemoryLog) -> None:
+        """Keep a log that was made elsewhere, until it is released."""
+        self._logs[log.turn_id] = log
+
+    def drop(self, turn_id: str) -> None:
+        """Forget a log that has not been released."""
+        if turn_id not in self._ended:
+            self._logs.pop(turn_id, None)
 
     def find(self, turn_id: str) -> MemoryLog | None:
         self._forget_old()
         return self._logs.get(turn_id)
 
     def release(self, turn_id: str) -> None:
-        """The turn has ended (or never began): keep its log for the replay time, then forget it."""
         if turn_id in self._logs and turn_id not in self._ended:
             self._ended[turn_id] = self._clock.monotonic() + self._ttl_s
             self._kept_chars += self._logs[turn_id].chars

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
+from services.clock import SystemClock
 from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded, Usage
+from services.ids import new_id
 from services.relay.log import Entry, Position, TurnLog
 from services.relay.memory_log import MemoryLog, MemoryLogs
+from services.relay.redis_logs import RedisLogs
+from services.wire.redis_link import RedisLink
 from tests.clocks import FakeClock
+from tests.redis_server import redis_url  # noqa: F401
 
 END = TurnEnded("done", "stop", Usage(), 0, 0, "", "m_1")
 
 
-@pytest.fixture(params=["memory"])
-def log() -> TurnLog:
-    return MemoryLog("t_1")
+@pytest.fixture(params=["memory", "redis"])
+def log(request: pytest.FixtureRequest) -> Iterator[TurnLog]:
+    if request.param == "memory":
+        yield MemoryLog("t_1")
+        return
+    link = RedisLink(request.getfixturevalue("redis_url"), new_id("x"))
+    logs = RedisLogs(link, SystemClock(), worker="one", ttl_s=60, lease_s=4)
+    yield logs.open(new_id("t"))
+    logs.close()
 
 
 class Counting:

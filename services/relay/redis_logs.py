@@ -1,0 +1,280 @@
+"""Every log this worker has a part in: those it writes, and copies of those that its viewers follow."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import gevent
+import redis
+from gevent.event import AsyncResult
+
+from services.clock import Clock
+from services.relay.journal import Journal
+from services.relay.keys import Keys
+from services.relay.memory_log import MemoryLogs
+from services.relay.reader import Reader
+from services.relay.redis_log import RedisLog
+from services.wire.redis_link import RedisLink, Script
+
+logger = logging.getLogger(__name__)
+
+FETCHED_AT_ONCE = 500
+MAX_COPIES = 2_000
+UNWATCHED_S = 30.0
+"""A copy that nobody follows is let go after so long."""
+PEER_S = 3.0
+"""A worker that was not heard for so long is not counted on."""
+
+_SCRIPTS = Path(__file__).parent / "scripts"
+CLAIM = Script((_SCRIPTS / "claim.lua").read_text())
+RELEASE = Script((_SCRIPTS / "release.lua").read_text())
+_NOW = """
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+LAPSED = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms, 'LIMIT', 0, 64)")
+PEERS = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], now_ms - ARGV[1], '+inf')")
+
+Sure = Literal["lapsed", "forgotten", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A turn that is this worker's from now on: its log as far as it came, and what it was asked."""
+
+    log: RedisLog
+    order: bytes
+
+
+class RedisLogs:
+    """The `TurnLogs` of one worker among several.
+
+    Shared state: `_copies` and `_fetching`, by turn; changed without a yield in between.
+
+    Attributes:
+        on_stop: Told the turn that another worker's user wants stopped. Must not yield.
+    """
+
+    def __init__(self, link: RedisLink, clock: Clock, *, worker: str, ttl_s: float, lease_s: float) -> None:
+        self.on_stop: Callable[[str], None] = lambda turn_id: None
+        self.worker = worker
+        self._link = link
+        self._keys = Keys(link)
+        self._lease_s = lease_s
+        self._kept = MemoryLogs(clock, ttl_s)
+        self._copies: dict[str, float] = {}  # turn id: since when nobody watches, 0 while somebody does
+        self._fetching: dict[str, AsyncResult[RedisLog | None]] = {}
+        self._journal = Journal(link, owner=worker, lease_s=lease_s, kept_s=ttl_s)
+        self._journal.on_overtaken = self._overtaken
+        self._reader = Reader(link, worker=worker, on_request=self._asked)
+        self._sweeping = gevent.spawn(self._sweep)
+
+    # -- the contract of TurnLogs
+
+    def open(self, turn_id: str, order: bytes = b"-") -> RedisLog:
+        log = RedisLog(turn_id, order=order, writer=self._journal)
+        self._kept.put(log)
+        self._journal.open(log)
+        return log
+
+    def find(self, turn_id: str) -> RedisLog | None:
+        if (log := self._current(turn_id)) is not None:
+            return log
+        if (other := self._fetching.get(turn_id)) is not None:
+            found: RedisLog | None = other.get()
+            return found
+        result: AsyncResult[RedisLog | None] = AsyncResult()
+        self._fetching[turn_id] = result
+        try:
+            log = self._fetch(turn_id)
+        except BaseException:
+            result.set(None)
+            raise
+        finally:
+            del self._fetching[turn_id]
+        result.set(log)
+        return log
+
+    def release(self, turn_id: str) -> None:
+        self._kept.release(turn_id)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    # -- between workers
+
+    def ask_to_stop(self, turn_id: str) -> bool:
+        """Pass a stop on to the worker that runs the turn; False when that could not be done now."""
+        try:
+            owner = self._link.ask(lambda client: client.hget(self._keys.facts(turn_id), "owner"))
+        except redis.RedisError:
+            return False
+        return owner is not None and self._reader.ask(owner.decode(), "stop", turn_id)
+
+    def lapsed(self) -> list[str]:
+        """Turns whose owner has gone silent. None while this worker, and so perhaps all, has just been without Redis:
+        those who are alive renew their leases first.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        now = time.monotonic()
+        found: list[str] = []
+        for partition in range(self._link.partitions):
+            found += (name.decode() for name in self._link.run(LAPSED, [self._keys.leases(partition)], []))
+        return found if now - self._link.up_since > self._lease_s + 1 else []
+
+    def peers(self) -> list[str]:
+        """Other workers that were heard just now; none when Redis is away."""
+        try:
+            names = self._link.run(PEERS, [self._keys.workers()], [PEER_S * 1000])
+        except redis.RedisError:
+            return []
+        return [name.decode() for name in names if name.decode() != self.worker]
+
+    def claim(self, turn_id: str, *, least_fence: int, sure: Sure) -> Claimed | None:
+        """Take a turn over; None when it is somebody's, or has ended.
+
+        Args:
+            least_fence: The fence the database knows; the new one is higher.
+            sure: See `scripts/claim.lua`.
+
+        Raises:
+            redis.RedisError: Redis is away; whether the turn was claimed is unknown, and a claim lapses like any lease.
+        """
+        partition = self._link.partition(turn_id)
+        answer = self._link.run(
+            CLAIM,
+            [self._keys.leases(partition), self._keys.facts(turn_id)],
+            [turn_id, self.worker, round(self._lease_s * 1000), least_fence, sure],
+        )
+        if not answer:
+            return None
+        log = self._current(turn_id)
+        if log is None or log.writer is not None:
+            log = RedisLog(turn_id)
+        self._reader.unfollow(log)
+        self._load(log)
+        log.fence, log.order, log.known = int(answer[0]), answer[1] or b"-", True
+        log.writer = self._journal
+        self._copies.pop(turn_id, None)
+        self._kept.put(log)
+        self._journal.open(log)
+        return Claimed(log, log.order)
+
+    def hand_over(self, log: RedisLog) -> None:
+        """Let the next worker that looks have this turn; its viewers here follow what that one writes.
+
+        When Redis is away the lease runs out by itself.
+        """
+        try:
+            self._journal.flush([log])
+            self._journal.forget(log)
+            log.lose()
+            self._copy(log)
+            partition = self._link.partition(log.turn_id)
+            keys = [self._keys.leases(partition), self._keys.facts(log.turn_id)]
+            self._link.run(RELEASE, keys, [log.turn_id, log.fence])
+        except redis.RedisError as error:
+            logger.warning("turn %s is handed over when its lease ends: %s", log.turn_id, error)
+
+    def retire(self) -> None:
+        """Count no more among the workers; nothing is claimed here any more."""
+        with suppress(redis.RedisError):
+            self._link.ask(lambda client: client.zrem(self._keys.workers(), self.worker))
+
+    @property
+    def deaf(self) -> bool:
+        return self._reader.deaf
+
+    @property
+    def unsent(self) -> int:
+        return self._journal.unsent
+
+    @property
+    def copies(self) -> int:
+        return len(self._copies)
+
+    def close(self) -> None:
+        self._sweeping.kill()
+        self._reader.close()
+        self._journal.close()
+
+    def _current(self, turn_id: str) -> RedisLog | None:
+        """The log as it is here, unless nothing feeds it any more."""
+        log = self._kept.find(turn_id)
+        if not isinstance(log, RedisLog):
+            return None
+        return log if log.writer is not None or log.ended is not None or self._reader.follows(log) else None
+
+    def _asked(self, request: str, turn_id: str) -> None:
+        if request == "stop":
+            self.on_stop(turn_id)
+
+    def _overtaken(self, log: RedisLog) -> None:
+        log.lose()
+        self._copy(log)
+
+    def _copy(self, log: RedisLog) -> None:
+        self._copies[log.turn_id] = 0.0
+        self._kept.put(log)
+        self._reader.follow(log)
+
+    def _fetch(self, turn_id: str) -> RedisLog | None:
+        log = RedisLog(turn_id)
+        try:
+            self._load(log)
+        except redis.RedisError as error:
+            logger.info("turn %s cannot be read from Redis now: %s", turn_id, error)
+            return None
+        except (ValueError, TypeError, KeyError):
+            logger.exception("turn %s cannot be read from Redis", turn_id)
+            return None
+        if log.offset == 0 and log.epoch == 1:
+            return None
+        if (mine := self._current(turn_id)) is not None:
+            return mine  # it became this worker's while it was read
+        self._kept.put(log)
+        if log.ended is not None:
+            self._kept.release(turn_id)
+        else:
+            self._copy(log)
+        return log
+
+    def _load(self, log: RedisLog) -> None:
+        """Read what the stream has beyond what `log` has."""
+        key = self._keys.log(log.turn_id)
+        while True:
+            after = f"({log.sent.epoch}-{log.sent.offset}"
+            entries = self._link.ask(lambda client: client.xrange(key, after, "+", count=FETCHED_AT_ONCE))  # noqa: B023
+            for name, fields in entries:
+                if log.ended is None:
+                    log.receive(name.decode(), fields[b"k"].decode(), fields[b"v"])
+            if len(entries) < FETCHED_AT_ONCE:
+                return
+
+    def _sweep(self) -> None:
+        """Let copies go that nobody follows, or that have ended."""
+        while True:
+            gevent.sleep(random.uniform(1.0, 2.0))
+            now = time.monotonic()
+            for turn_id, idle_since in list(self._copies.items()):
+                log = self._kept.find(turn_id)
+                if not isinstance(log, RedisLog) or log.ended is not None:
+                    del self._copies[turn_id]
+                    self._kept.release(turn_id)
+                elif log.watchers:
+                    self._copies[turn_id] = 0.0
+                elif not idle_since:
+                    self._copies[turn_id] = now
+                elif now - idle_since > UNWATCHED_S or len(self._copies) > MAX_COPIES:
+                    del self._copies[turn_id]
+                    self._reader.unfollow(log)
+                    self._kept.drop(turn_id)

@@ -1,0 +1,26 @@
+-- Gives a turn whose owner has gone silent to another worker, under the next fence.
+--
+-- KEYS: the partition's leases, the turn's facts.
+-- ARGV: the turn's id, who claims it, the lease in ms, the highest fence the database knows, and how sure the claimant
+-- is: `lapsed` takes only a lease that has run out, `forgotten` also a turn that has none here, `dead` any.
+-- Answers the new fence and what the turn was asked, or nothing.
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local until_ms = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local sure = ARGV[5]
+
+if redis.call('HEXISTS', KEYS[2], 'ended') == 1 then
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    return {}
+end
+if sure ~= 'dead' and until_ms and tonumber(until_ms) > now_ms then
+    return {}
+end
+if sure == 'lapsed' and not until_ms then
+    return {}
+end
+local fence = math.max(tonumber(redis.call('HGET', KEYS[2], 'fence') or '0'), tonumber(ARGV[4])) + 1
+redis.call('HSET', KEYS[2], 'fence', string.format('%d', fence), 'owner', ARGV[2])
+redis.call('ZADD', KEYS[1], now_ms + tonumber(ARGV[3]), ARGV[1])
+return {string.format('%d', fence), redis.call('HGET', KEYS[2], 'order') or ''}
