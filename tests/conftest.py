@@ -12,6 +12,7 @@ from tests.databases import (  # noqa: F401
     mariadb_url,
     migrated_mariadb_url,
     migrated_sqlite_file,
+    own_mariadb,
     sqlite_url,
     uow,
 )

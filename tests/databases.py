@@ -1,17 +1,14 @@
 """Databases for tests: each test that takes `engine` runs on SQLite and on a real MariaDB, empty every time.
 
 The MariaDB is the one that `PARLEY_TEST_MARIADB_URL` names (tests may create databases there); without it one is
-started for the session in a temporary folder.
+started for the session in a temporary folder. A test that breaks its server takes `own_mariadb`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,27 +22,75 @@ from db.base import Base
 from db.engine import make_engine
 from db.unit_of_work import UnitOfWork
 from tests.clocks import FakeClock
+from tests.owned import OwnedProcess, program
 
 KINDS = ("sqlite", "mariadb")
-_START_S = 60
+_PACKAGE = "mariadb-server"
+_AS_ROOT = ("--user=root",) if os.geteuid() == 0 else ()
 
 
 @pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
+def mariadb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database of this session on a running server."""
     given = os.environ.get("PARLEY_TEST_MARIADB_URL")
-    with tempfile.TemporaryDirectory(prefix="parley-mariadb-") as folder:
-        process = None if given else _start_mariadb(Path(folder))
+    server = None if given else MariadbProcess(tmp_path_factory.mktemp("mariadb")).start()
+    try:
+        address = make_url(given or server.url("mysql"))  # type: ignore[union-attr]
+        name = f"parley_test_{os.getpid()}"
+        _execute(address, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        yield address.set(database=name).render_as_string(hide_password=False)
+        _execute(address, f"DROP DATABASE {name}")
+    finally:
+        if server is not None:
+            server.stop()
+
+
+@pytest.fixture
+def own_mariadb(tmp_path: Path) -> Iterator[MariadbProcess]:
+    """A running server with an empty database `parley`, which this test may break."""
+    with MariadbProcess(tmp_path / "mariadb") as server:
+        server.execute("CREATE DATABASE parley CHARACTER SET utf8mb4")
+        yield server
+
+
+class MariadbProcess(OwnedProcess):
+    """One MariaDB. What was committed outlives a kill. `arguments` are options of mariadbd."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(folder)
+        self._arguments = arguments
+        self._data = folder / "data"
+
+    def url(self, database: str = "parley") -> str:
+        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{database}"
+
+    def launch(self) -> None:
+        if not self._data.exists():
+            with self.log.open("ab") as log:
+                subprocess.run(
+                    [program("mariadb-install-db", _PACKAGE), "--no-defaults", f"--datadir={self._data}",
+                     "--auth-root-authentication-method=normal", "--skip-test-db", *_AS_ROOT],
+                    check=True, stdout=log, stderr=log,
+                )  # fmt: skip
+        super().launch()
+
+    def command(self) -> list[str]:
+        return [
+            program("mariadbd", _PACKAGE), "--no-defaults", f"--datadir={self._data}", f"--port={self.port}",
+            "--bind-address=127.0.0.1", "--socket=socket", "--innodb-buffer-pool-size=32M",
+            "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=2", "--skip-log-bin",
+            "--performance-schema=OFF", *_AS_ROOT, *self._arguments,
+        ]  # fmt: skip
+
+    def answers(self) -> bool:
         try:
-            server = make_url(given) if given else _server_url(Path(folder))
-            name = f"parley_test_{os.getpid()}"
-            _execute(server, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-            yield server.set(database=name).render_as_string(hide_password=False)
-            _execute(server, f"DROP DATABASE {name}")
-        finally:
-            if process is not None:
-                process.terminate()
-                process.wait(_START_S)
+            self.execute("SELECT 1", database="mysql")
+            return True
+        except OperationalError:
+            return False
+
+    def execute(self, *statements: str, database: str = "mysql") -> None:
+        _execute(make_url(self.url(database)), *statements)
 
 
 @pytest.fixture(scope="session")
@@ -108,46 +153,3 @@ def _execute(address: URL, *statements: str) -> None:
         for statement in statements:
             connection.execute(text(statement))
     engine.dispose()
-
-
-def _server_url(folder: Path) -> URL:
-    return URL.create("mysql+pymysql", "root", host="127.0.0.1", port=int((folder / "port").read_text()))
-
-
-def _start_mariadb(folder: Path) -> subprocess.Popen[bytes]:
-    install, server = (_program(name) for name in ("mariadb-install-db", "mariadbd"))
-    data = folder / "data"
-    as_root = ["--user=root"] if os.geteuid() == 0 else []
-    log = (folder / "log").open("wb")
-    subprocess.run(
-        [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
-         "--skip-test-db", *as_root],
-        check=True, stdout=log, stderr=log,
-    )  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "port").write_text(str(port))
-    process = subprocess.Popen(
-        [server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
-         f"--socket={folder / 'socket'}", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M",
-         "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--performance-schema=OFF", *as_root],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            _execute(_server_url(folder), "SELECT 1")
-            return process
-        except OperationalError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                pytest.fail(f"MariaDB did not start:\n{(folder / 'log').read_text(errors='replace')[-2000:]}")
-            time.sleep(0.1)
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.fail(f"{name} is missing: install the Debian package mariadb-server.")
-    return found
