@@ -40,6 +40,7 @@ from services.relay.memory_log import MemoryLogs
 from services.relay.watchdog import Watchdog
 from services.speech.base import SpeechSpec
 from services.speech.catalogue import Recognisers
+from services.telemetry.hub_watch import HubWatch
 from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
 from services.turns.bare import BareTurns
@@ -187,6 +188,7 @@ def _build(
     conversations = Conversations(uow, clock)
     watchdog = Watchdog(clock)
     stack.callback(watchdog.close)
+    stack.callback(HubWatch(clock, metrics.hub_blocked.observe).close)
     checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)
     stack.callback(checkpoints.close)
     settlement = Settlement(uow=uow, ledger=ledger, conversations=conversations, notes=notes, clock=clock)

@@ -1,4 +1,4 @@
-"""What Prometheus is told: turns, first pieces, the relay's own delay, viewers, errors."""
+"""What Prometheus is told: turns, first pieces, the relay's own delay, standstills, viewers, errors."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ class Metrics:
             "parley_relay_delay_seconds",
             "From a piece's arrival to its write to a viewer, the viewer's window included.",
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+            registry=self.registry,
+        )
+        self.hub_blocked = Histogram(
+            "parley_hub_blocked_seconds",
+            "Times in which one piece of code kept every other from running.",
+            buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self.registry,
         )
         self.errors = Counter("parley_errors", "Refusals told to clients, by code.", ["code"], registry=self.registry)
