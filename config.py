@@ -248,6 +248,12 @@ class RelaySettings:
         env="MAX_PENDING_BYTES",
         minimum=16_384,
     )
+    lease_s: float = setting(
+        4.0,
+        "Seconds after which the turns of a silent worker are another's; with REDIS_URL only.",
+        env="LEASE_S",
+        minimum=0.5,
+    )
     checkpoint_s: float = setting(
         1.0, "Seconds between two saves of running answers.", env="CHECKPOINT_S", minimum=0.05
     )
@@ -278,9 +284,7 @@ class VoiceSettings:
 class PictureSettings:
     """Pictures that users send or have drawn."""
 
-    storage_mb: int = setting(
-        500, "MB of pictures one user may keep in DATA_DIR.", env="PICTURE_STORAGE_MB", minimum=1
-    )
+    storage_mb: int = setting(500, "MB of pictures one user may keep in DATA_DIR.", env="PICTURE_STORAGE_MB", minimum=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +295,11 @@ class CompatSettings:
         ("all",),
         "Older backends served: all, none, or names; a name may have @/prefix, @:port or @off behind it.",
         env="COMPAT",
+    )
+    spark_chat: str = setting(
+        "/spark",
+        "Path under which Spark's own chat protocol is spoken over WebSocket; off for nowhere.",
+        env="SPARK_CHAT_PATH",
     )
 
 

@@ -25,6 +25,7 @@ def build(services: Services) -> flask.Blueprint:
     }
     if services.settings.redis.address:
         checks["redis"] = redis_answers(services.settings.redis.address)
+        checks["relay"] = services.hears_others
     readiness = Readiness(checks, services.clock)
 
     @blueprint.get("/healthz")

@@ -22,13 +22,14 @@ from services.accounts.doorkeeper import Doorkeeper
 from services.accounts.idle_guests import SWEPT_AT_ONCE, forget_idle_guests
 from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
+from services.accounts.spark_keys import SparkKeys
 from services.accounts.throttle import LoginThrottle
 from services.accounts.tokens import Tokens
 from services.clock import Clock, SystemClock
 from services.conversations.conversations import Conversations
 from services.discovery import collect
 from services.errors import ServerBusy
-from services.instance import Instance
+from services.instance import Instance, kept_secret
 from services.notes import Notes
 from services.picture_assembly import PictureServices, build_pictures, build_store
 from services.pictures.store import Pictures
@@ -37,6 +38,7 @@ from services.providers.catalogue import Catalogue
 from services.quota.ledger import Ledger
 from services.quota.rate_limit import RateLimit
 from services.relay.memory_log import MemoryLogs
+from services.relay.redis_logs import RedisLogs
 from services.relay.watchdog import Watchdog
 from services.speech.base import SpeechSpec
 from services.speech.catalogue import Recognisers
@@ -49,10 +51,12 @@ from services.turns.opening import Opening
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
 from services.turns.showing import Showing
+from services.turns.takeover import Takeover
 from services.turns.text import TextTurns
 from services.turns.turns import Turns
 from services.turns.voice import VoiceTurns
 from services.turns.welcome import Welcomes
+from services.wire.redis_link import RedisLink
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +78,7 @@ class Services:
     notes: Notes
     accounts: Accounts
     tokens: Tokens
+    spark_keys: SparkKeys
     sessions: Sessions
     doorkeeper: Doorkeeper
     ledger: Ledger
@@ -85,6 +90,9 @@ class Services:
     voice_turns: VoiceTurns
     pictures: PictureServices
     welcomes: Welcomes
+    logs: MemoryLogs | RedisLogs
+    link: RedisLink | None
+    """The way to Redis; None without one."""
     close: Callable[[], None]
 
     def database_answers(self) -> bool:
@@ -95,6 +103,10 @@ class Services:
         except Exception:  # noqa: BLE001 - whatever it is, it is not ready
             return False
         return True
+
+    def hears_others(self) -> bool:
+        """Whether what other workers say reaches this one, for readiness."""
+        return not (isinstance(self.logs, RedisLogs) and self.logs.deaf)
 
 
 def assemble(
@@ -132,9 +144,28 @@ def assemble(
             speech_specs = collect("services.speech", SpeechSpec)
         recognisers = Recognisers(speech_specs, env)
         stack.callback(recognisers.close)
-        built = _build(settings, env, engine, clock, instance.name, catalogue, recognisers, stack)
-        recovery = Recovery(uow=built["uow"], settlement=built.pop("settlement"), owner=instance.name)
-        recovery.run()
+        link = None
+        if settings.redis.address:
+            link = RedisLink(settings.redis.address, settings.redis.prefix)
+            stack.callback(link.close)
+        built = _build(settings, env, engine, clock, instance.name, catalogue, recognisers, link, stack)
+        settlement, logs = built.pop("settlement"), built["logs"]
+        recovery = Recovery(uow=built["uow"], settlement=settlement, owner=instance.name)
+        if isinstance(logs, RedisLogs):
+            takeover = Takeover(
+                logs=logs,
+                turns=built["turns"],
+                text_turns=built["text_turns"],
+                settlement=settlement,
+                recovery=recovery,
+                uow=built["uow"],
+                clock=clock,
+                metrics=built["metrics"],
+                owner=instance.name,
+            )
+            stack.callback(takeover.close)
+        else:
+            recovery.run()
         sweeper = gevent.spawn(_sweep_daily, built["uow"], clock, built["pictures"].store)
         stack.callback(sweeper.kill)
         return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
@@ -160,11 +191,18 @@ def _build(
     owner: str,
     catalogue: Catalogue,
     recognisers: Recognisers,
+    link: RedisLink | None,
     stack: ExitStack,
 ) -> dict[str, Any]:
     limited = settings.server.rate_limit_enabled
     uow = UnitOfWork(engine)
-    metrics, notes, logs = Metrics(), Notes(), MemoryLogs(clock, settings.relay.replay_ttl_s)
+    metrics, notes = Metrics(), Notes()
+    logs: MemoryLogs | RedisLogs = MemoryLogs(clock, settings.relay.replay_ttl_s)
+    if link is not None:
+        logs = RedisLogs(link, clock, worker=owner, ttl_s=settings.relay.replay_ttl_s, lease_s=settings.relay.lease_s)
+        stack.callback(logs.close)
+        metrics.gauge("parley_logs_copied", "Turns of other workers that are followed here.", lambda: logs.copies)
+        metrics.gauge("parley_logs_unsent", "Logs that Redis does not have whole.", lambda: logs.unsent)
     ledger = Ledger(
         initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
     )
@@ -282,6 +320,9 @@ def _build(
         "notes": notes,
         "accounts": accounts,
         "tokens": tokens,
+        "spark_keys": SparkKeys(
+            uow, clock, tokens, key=lambda: settings.server.secret_key or kept_secret(settings.server.data_dir)
+        ),
         "sessions": sessions,
         "doorkeeper": doorkeeper,
         "ledger": ledger,
@@ -294,4 +335,6 @@ def _build(
         "pictures": pictures,
         "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
         "settlement": settlement,
+        "logs": logs,
+        "link": link,
     }

@@ -62,6 +62,11 @@ class Route:
         self._backoff = backoff or Backoff()
         self._sleep = sleep
 
+    @property
+    def continues(self) -> bool:
+        """Whether somebody of the chain can go on from a prefix of the answer."""
+        return any(link.card.continues for link in self._chain)
+
     def stream(self, request: ChatRequest, clock: AttemptClock) -> Generator[Piece, None, None]:
         """Yield one answer, whatever it takes, then exactly one `Stop`. Closing the generator hangs up.
 

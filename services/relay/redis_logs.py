@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gevent
 import redis
@@ -40,6 +41,13 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 LAPSED = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms, 'LIMIT', 0, 64)")
+MISSING = Script("""
+local missing = {}
+for _, turn in ipairs(ARGV) do
+    if not redis.call('ZSCORE', KEYS[1], turn) then missing[#missing + 1] = turn end
+end
+return missing
+""")
 PEERS = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], now_ms - ARGV[1], '+inf')")
 
 Sure = Literal["lapsed", "forgotten", "dead"]
@@ -125,11 +133,29 @@ class RedisLogs:
         Raises:
             redis.RedisError: Redis is away.
         """
-        now = time.monotonic()
         found: list[str] = []
         for partition in range(self._link.partitions):
             found += (name.decode() for name in self._link.run(LAPSED, [self._keys.leases(partition)], []))
-        return found if now - self._link.up_since > self._lease_s + 1 else []
+        return found if self.steady else []
+
+    @property
+    def steady(self) -> bool:
+        """Whether Redis has answered for so long that everybody who lives has renewed his leases."""
+        return time.monotonic() - self._link.up_since > self._lease_s + 1
+
+    def without_lease(self, turn_ids: Iterable[str]) -> list[str]:
+        """Those of which Redis has no lease.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        parts: dict[int, list[str]] = defaultdict(list)
+        for turn_id in turn_ids:
+            parts[self._link.partition(turn_id)].append(turn_id)
+        found: list[str] = []
+        for partition, part in parts.items():
+            found += (name.decode() for name in self._link.run(MISSING, [self._keys.leases(partition)], part))
+        return found
 
     def peers(self) -> list[str]:
         """Other workers that were heard just now; none when Redis is away."""
@@ -184,6 +210,20 @@ class RedisLogs:
             self._link.run(RELEASE, keys, [log.turn_id, log.fence])
         except redis.RedisError as error:
             logger.warning("turn %s is handed over when its lease ends: %s", log.turn_id, error)
+
+    def discard(self, log: RedisLog) -> None:
+        """Forget a turn that no longer exists, here and in Redis."""
+        self._journal.forget(log)
+        log.lose()
+        self._kept.drop(log.turn_id)
+        partition = self._link.partition(log.turn_id)
+
+        def delete(client: Any) -> None:
+            client.zrem(self._keys.leases(partition), log.turn_id)
+            client.delete(self._keys.facts(log.turn_id), self._keys.log(log.turn_id))
+
+        with suppress(redis.RedisError):
+            self._link.ask(delete)
 
     def retire(self) -> None:
         """Count no more among the workers; nothing is claimed here any more."""

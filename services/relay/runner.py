@@ -25,7 +25,7 @@ from services.events import (
     TurnEnded,
     Usage,
 )
-from services.relay.log import TurnLog
+from services.relay.log import Overtaken, TurnLog
 from services.relay.watchdog import Deadline, Watchdog, throw_at_wait
 from services.telemetry.metrics import SAMPLED_PIECES, Metrics
 
@@ -46,6 +46,7 @@ class Outcome:
 
     Attributes:
         epoch, offset: Where in the log the ending will stand.
+        fence: Of the worker that says so; a row that knows a higher one is another worker's to end.
         usage: As the vendor told; None when we must count.
         pieces: Entries of text and reasoning that were logged.
         error: What went wrong, for `failed` and `interrupted`.
@@ -62,6 +63,7 @@ class Outcome:
     sha256: str
     error: ChatError | None = None
     result: Mapping[str, Any] | None = None
+    fence: int = 1
 
 
 class Meter(Protocol):
@@ -72,7 +74,9 @@ class Meter(Protocol):
 
 
 Settle = Callable[[Outcome], TurnEnded]
-"""Pays and stores, once, and says what the log's last entry is. May yield; is repeated until it succeeds."""
+"""Pays and stores, once, and says what the log's last entry is. May yield; is repeated until it succeeds.
+
+Raises `Overtaken` when another worker ends the turn."""
 
 
 class _Stopped(BaseException):
@@ -82,6 +86,10 @@ class _Stopped(BaseException):
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+
+
+class _LetGo(BaseException):
+    """Thrown into the turn's greenlet when another worker has the turn, or shall have it."""
 
 
 class Runner:
@@ -102,8 +110,15 @@ class Runner:
         watchdog: Watchdog,
         metrics: Metrics,
         on_end: Callable[[], None] = lambda: None,
+        resumes: bool = False,
     ) -> None:
+        """
+        Args:
+            on_end: Called when the log has its ending, or the turn has been let go.
+            resumes: The stream goes on after the text that the log has.
+        """
         self.log = log
+        self._resumes = resumes
         self.deadline = deadline
         self._stream = stream
         self._meter = meter
@@ -113,8 +128,9 @@ class Runner:
         self._on_end = on_end
         self._greenlet: gevent.Greenlet | None = None
         self._waiting = False
-        self._stop: _Stopped | None = None
-        self._pieces = 0
+        self._stop: _Stopped | _LetGo | None = None
+        self._settling = False
+        self._pieces = log.offset if resumes else 0
         self._chars = 0
         self._done = Event()
         self._began = time.monotonic()
@@ -130,8 +146,14 @@ class Runner:
             self._stop = _Stopped(status, reason)
             self._interrupt(self._stop)
 
+    def let_go(self) -> None:
+        """Leave the turn to another worker; returns at once. One that was stopped or is being settled ends here."""
+        if self._stop is None and not self._settling:
+            self._stop = _LetGo()
+            self._interrupt(self._stop)
+
     def wait(self, timeout_s: float) -> TurnEnded | None:
-        """The ending, once the log has it; None when it takes longer than `timeout_s`."""
+        """The ending, once the log has it; None when it takes longer than `timeout_s`, or the turn was let go."""
         self._done.wait(timeout_s)
         return self.log.ended
 
@@ -148,17 +170,26 @@ class Runner:
 
     def _run(self) -> None:
         try:
+            self._end()
+        except (_LetGo, Overtaken):
+            logger.info("turn let go", extra={"turn": self.log.turn_id})
+        self._done.set()
+        self._on_end()
+
+    def _end(self) -> None:
+        try:
             outcome = self._outcome()
+        except Overtaken:
+            raise
         except Exception:  # the top of a greenlet: whatever it is, the turn ends
             logger.exception("turn failed inside the server", extra={"turn": self.log.turn_id})
             outcome = self._ending("failed", "internal", error=Internal("The server failed while answering."))
         finally:
+            self._settling = True
             self._watchdog.release(self)
         ended = self._settle(outcome)
         self.log.append(ended)
         self._metrics.turns.labels(ended.status, ended.reason).inc()
-        self._done.set()
-        self._on_end()
 
     def _outcome(self) -> Outcome:
         stream = self._stream(self.deadline)
@@ -179,9 +210,10 @@ class Runner:
 
     def _follow(self, stream: Iterator[ProviderEvent]) -> Outcome:
         log, deadline, meter = self.log, self.deadline, self._meter
-        log.append(StateChanged("thinking"))
+        answering = self._resumes
+        if not answering:
+            log.append(StateChanged("thinking"))
         restart_at = log.offset
-        answering = False
         while True:
             if self._stop is not None:
                 raise self._stop
@@ -246,6 +278,7 @@ class Runner:
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             error=error,
             result=result,
+            fence=self.log.fence,
         )
 
 

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Runs at start, before the port opens."""
+    """Runs at start, before the port opens, where no other worker goes on with what this server left."""
 
     def __init__(self, *, uow: UnitOfWork, settlement: Settlement, owner: str) -> None:
         self._uow = uow
@@ -34,12 +34,12 @@ class Recovery:
         """
         with self._uow.read() as session:
             left = session.execute(
-                select(Turn.id, Turn.prompt_tokens, Turn.epoch).where(
+                select(Turn.id, Turn.prompt_tokens, Turn.epoch, Turn.fence).where(
                     Turn.status == "running", Turn.owner == self._owner
                 )
             ).all()
-        for turn_id, prompt_estimate, epoch in left:
-            self._settlement.settle(turn_id, self._outcome(turn_id, epoch), prompt_estimate=prompt_estimate)
+        for turn_id, prompt_estimate, epoch, fence in left:
+            self._settlement.settle(turn_id, self.outcome(turn_id, epoch, fence), prompt_estimate=prompt_estimate)
         if left:
             logger.warning("%d answers had been cut short by the last stop; they ended as interrupted", len(left))
         with self._uow() as session:
@@ -47,7 +47,8 @@ class Recovery:
             session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id.in_(ended)))
         return len(left)
 
-    def _outcome(self, turn_id: str, epoch: int) -> Outcome:
+    def outcome(self, turn_id: str, epoch: int, fence: int) -> Outcome:
+        """How a turn ends of which only its checkpoints are left."""
         with self._uow.read() as session:
             saved = session.scalars(
                 select(TurnCheckpoint).where(TurnCheckpoint.turn_id == turn_id).order_by(TurnCheckpoint.offset)
@@ -65,4 +66,5 @@ class Recovery:
             reasoning=reasoning,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             error=by_code(Interrupted.code),
+            fence=fence,
         )

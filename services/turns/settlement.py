@@ -21,6 +21,7 @@ from services.events import TurnEnded, Usage
 from services.notes import Notes
 from services.quota.estimate import completion_tokens
 from services.quota.ledger import Ledger, Quota
+from services.relay.log import Overtaken
 from services.relay.runner import Outcome
 from services.turns.records import ending_of
 
@@ -59,9 +60,7 @@ class Settlement:
         self._clock = clock
         self._sleep = sleep
 
-    def settle(
-        self, turn_id: str, outcome: Outcome, *, message_id: str = "", prompt_estimate: int = 0
-    ) -> TurnEnded:
+    def settle(self, turn_id: str, outcome: Outcome, *, message_id: str = "", prompt_estimate: int = 0) -> TurnEnded:
         """Charge, store, tell the user's devices, and say how the turn ended.
 
         Whatever was reserved for the turn is settled: tokens by the usage, pictures by how many were made.
@@ -71,8 +70,11 @@ class Settlement:
             prompt_estimate: Our count of the prompt, for when the vendor told none.
 
         Returns:
-            The ending as stored. When the database stays away the turn ends `failed`, not stored and not charged;
-            the next start of the server settles it from its last checkpoint.
+            The ending as stored, by whoever was first. When the database stays away the turn ends `failed`, not
+            stored and not charged; the next start of the server settles it from its last checkpoint.
+
+        Raises:
+            Overtaken: Another worker has the turn, and will end it.
         """
         usage = usage_of(outcome, prompt_estimate)
         for attempt in range(TRIES):
@@ -81,32 +83,30 @@ class Settlement:
             except DatabaseBusy as busy:
                 logger.warning("turn %s is not settled yet: %s", turn_id, busy)
                 self._sleep(min(0.1 * 2**attempt, 8.0))
+            except Overtaken:
+                raise
             except Exception:
                 logger.exception("turn %s cannot be settled", turn_id)
                 break
             else:
                 if settled.version:
                     self._notes.conversation_changed(settled.user_id, settled.conversation, settled.version)
-                self._notes.quota_changed(
-                    settled.user_id, tokens=settled.quota.tokens, pictures=settled.quota.pictures
-                )
+                self._notes.quota_changed(settled.user_id, tokens=settled.quota.tokens, pictures=settled.quota.pictures)
                 return settled.ended
         error = Internal("The answer could not be stored; it was not charged.")
-        return TurnEnded(
-            "failed", "internal", usage, 0, len(outcome.text), outcome.sha256, message_id, error.to_wire()
-        )
+        return TurnEnded("failed", "internal", usage, 0, len(outcome.text), outcome.sha256, message_id, error.to_wire())
 
     def _store(self, session: Session, turn_id: str, usage: Usage, outcome: Outcome) -> _Settled:
         turn = session.execute(select(Turn).where(Turn.id == turn_id).with_for_update()).scalar_one()
+        if turn.fence > outcome.fence:
+            raise Overtaken(turn_id)
         if turn.status == "running":
             self._end(session, turn, usage, outcome)
             self._keep(session, turn, usage, outcome)
             session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id == turn_id))
         version = self._conversations.touch(session, turn.conversation_id) if turn.conversation_id else 0
         quota = self._ledger.balance(session, turn.user_id)
-        return _Settled(
-            ending_of(turn, error=outcome.error), turn.user_id, turn.conversation_id, version, quota
-        )
+        return _Settled(ending_of(turn, error=outcome.error), turn.user_id, turn.conversation_id, version, quota)
 
     def _end(self, session: Session, turn: Turn, usage: Usage, outcome: Outcome) -> None:
         """Charge what was reserved, and write the ending into the turn's row."""

@@ -45,9 +45,7 @@ class Showing:
         for picture in ids:
             self._pictures.owned(session, user_id, picture, field="pictures")
 
-    def choose(
-        self, session: Session, user_id: str, messages: tuple[ChatMessage, ...], card: ModelCard
-    ) -> Shown:
+    def choose(self, session: Session, user_id: str, messages: tuple[ChatMessage, ...], card: ModelCard) -> Shown:
         """The prompt with the pictures it can have: none for a model that does not see; none that were deleted."""
         records: dict[str, PictureRecord] = {}
         newest_first: list[ChatMessage] = []
@@ -62,6 +60,15 @@ class Showing:
             newest_first.append(replace(message, pictures=tuple(kept)))
         return Shown(tuple(reversed(newest_first)), records)
 
+    def again(self, session: Session, user_id: str, messages: tuple[ChatMessage, ...]) -> Shown:
+        """A prompt that `choose` made before, as far as its pictures still exist."""
+        records: dict[str, PictureRecord] = {}
+        for picture in {picture for message in messages for picture in message.pictures}:
+            with suppress(NotFound):
+                records[picture] = self._pictures.owned(session, user_id, picture)
+        kept = (tuple(picture for picture in message.pictures if picture in records) for message in messages)
+        return Shown(tuple(map(_showing, messages, kept)), records)
+
     def load(self, shown: Shown) -> tuple[ChatMessage, ...]:
         """The messages with the pictures themselves, as data URLs, each loaded once. Touches no database."""
         urls = {
@@ -72,3 +79,7 @@ class Showing:
             replace(message, pictures=tuple(urls[picture] for picture in message.pictures))
             for message in shown.messages
         )
+
+
+def _showing(message: ChatMessage, pictures: tuple[str, ...]) -> ChatMessage:
+    return replace(message, pictures=pictures)

@@ -17,17 +17,20 @@ from services.notes import Notes
 from services.providers.base import ChatRequest, ModelCard
 from services.providers.catalogue import Catalogue
 from services.providers.route import Route
+from services.quota.estimate import completion_tokens
 from services.quota.ledger import Ledger
+from services.relay.redis_log import RedisLog
 from services.relay.runner import Outcome, ProviderEvent
 from services.relay.watchdog import Deadline
 from services.turns.admission import Admission
 from services.turns.following import Following
 from services.turns.meter import TokenMeter
 from services.turns.opening import Opened, Opening
+from services.turns.order import TextOrder
 from services.turns.records import free_old_name
 from services.turns.request import AgainRequest, TextRequest
 from services.turns.settlement import Settlement
-from services.turns.showing import Showing
+from services.turns.showing import Showing, Shown
 from services.turns.turns import Launch, RunningTurn, Turns
 
 OpenTurn = Callable[[Session, ModelCard], Opened]
@@ -99,40 +102,64 @@ class TextTurns:
             if isinstance(error, IntegrityError):
                 return None  # another process was quicker with this client_id
             raise
-        running = self._turns.launch(self._launch(identity, request, opened, route))
-        self._notes.conversation_changed(identity.user_id, opened.conversation, opened.version, title=opened.title)
-        self._notes.quota_changed(identity.user_id, tokens=opened.quota.tokens, pictures=opened.quota.pictures)
-        return running
-
-    def _launch(self, identity: Identity, request: TextRequest, opened: Opened, route: Route) -> Launch:
-        asked = self._asked(identity, request, opened)
-
-        def showing(deadline: Deadline) -> Iterator[ProviderEvent]:
-            yield from route.stream(replace(asked, messages=self._showing.load(opened.shown)), deadline)
-
-        def settle(outcome: Outcome) -> TurnEnded:
-            if opened.short and outcome.reason == "length":
-                outcome = replace(outcome, reason="quota")
-            return self._settlement.settle(
-                opened.turn_id, outcome, message_id=opened.message, prompt_estimate=opened.prompt_estimate
-            )
-
-        return Launch(
+        order = TextOrder(
             user_id=identity.user_id,
             turn_id=opened.turn_id,
             conversation=opened.conversation,
             message=opened.message,
-            stream=showing if opened.shown.records else lambda deadline: route.stream(asked, deadline),
-            meter=TokenMeter(turn_id=opened.turn_id, granted=opened.granted, ledger=self._ledger, uow=self._uow),
-            settle=settle,
-        )
-
-    def _asked(self, identity: Identity, request: TextRequest, opened: Opened) -> ChatRequest:
-        return ChatRequest(
-            model="",  # each member of the route's chain puts its own
+            model=route.card.id,
             messages=opened.shown.messages,
             temperature=request.temperature if request.temperature is not None else self._settings.temperature,
             top_p=request.top_p,
-            max_tokens=opened.granted,
-            user=identity.user_id,
+            granted=opened.granted,
+            short=opened.short,
+            prompt_estimate=opened.prompt_estimate,
+        )
+        running = self._turns.launch(self._launch(order, opened.shown, route, order.asked()))
+        self._notes.conversation_changed(identity.user_id, opened.conversation, opened.version, title=opened.title)
+        self._notes.quota_changed(identity.user_id, tokens=opened.quota.tokens, pictures=opened.quota.pictures)
+        return running
+
+    def resume(self, packed: bytes, log: RedisLog) -> RunningTurn:
+        """Go on with a turn that another worker began: after its text where a model can, else from the start.
+
+        Raises:
+            ChatError: Nobody can answer it now.
+            ValueError, TypeError: Another version of this server began it, in a form that is not known here.
+        """
+        order = TextOrder.unpacked(packed)
+        route = self._catalogue.find(order.model)
+        with self._uow.read() as session:
+            shown = self._showing.again(session, order.user_id, order.messages)
+        asked, text = order.asked(), log.answer()
+        goes_on = bool(text) and route.continues
+        if goes_on:
+            left = max(order.granted - completion_tokens(text), 1)
+            asked = replace(asked, prefix=text, max_tokens=left)
+        launch = self._launch(order, shown, route, asked)
+        if goes_on:
+            launch.meter.spend(text)  # may ask for more, as the first worker's did
+        log.rewind(log.offset if goes_on else 0)
+        return self._turns.resume(launch, log, goes_on=goes_on)
+
+    def _launch(self, order: TextOrder, shown: Shown, route: Route, asked: ChatRequest) -> Launch:
+        def showing(deadline: Deadline) -> Iterator[ProviderEvent]:
+            yield from route.stream(replace(asked, messages=self._showing.load(shown)), deadline)
+
+        def settle(outcome: Outcome) -> TurnEnded:
+            if order.short and outcome.reason == "length":
+                outcome = replace(outcome, reason="quota")
+            return self._settlement.settle(
+                order.turn_id, outcome, message_id=order.message, prompt_estimate=order.prompt_estimate
+            )
+
+        return Launch(
+            user_id=order.user_id,
+            turn_id=order.turn_id,
+            conversation=order.conversation,
+            message=order.message,
+            stream=showing if shown.records else lambda deadline: route.stream(asked, deadline),
+            meter=TokenMeter(turn_id=order.turn_id, granted=order.granted, ledger=self._ledger, uow=self._uow),
+            settle=settle,
+            order=order.packed() if self._turns.shared else b"-",
         )

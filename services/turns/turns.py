@@ -1,16 +1,16 @@
-"""The turns of this process, of every kind: begun once, followed from anywhere, stopped by anyone they belong to."""
+"""The turns of this worker, of every kind: begun once, followed from anywhere, stopped by anyone they belong to."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gevent
-from gevent.event import AsyncResult
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from gevent.event import AsyncResult, Event
+from sqlalchemy import ColumnElement, select
 
 from config import TurnSettings
 from db.models import Message, Turn
@@ -20,6 +20,8 @@ from services.errors import NotFound, ServerBusy
 from services.identity import Identity
 from services.relay.log import Position, TurnLog
 from services.relay.memory_log import MemoryLogs
+from services.relay.redis_log import RedisLog
+from services.relay.redis_logs import RedisLogs
 from services.relay.runner import Meter, ProviderEvent, Runner, Settle
 from services.relay.watchdog import Deadline, Limits, Watchdog
 from services.telemetry.metrics import Metrics
@@ -32,6 +34,15 @@ logger = logging.getLogger(__name__)
 
 WAIT_S = 60.0
 """How long an ending, or another's start, is waited for: longer than a settlement that waits for its database."""
+
+FIND_S = 2.0
+"""How long a turn that another worker has just begun is looked for."""
+
+STOP_S = 1.0
+"""After so long a worker that was asked to stop a turn is asked again."""
+
+HAND_OVER_S = 5.0
+"""How long the end of a turn that is being settled is waited for, before it is left to itself."""
 
 START = Position(1, 0)
 
@@ -49,26 +60,48 @@ class Launch:
     settle: Settle
     limits: Limits | None = None
     """Other limits than the settings' for text."""
+    order: bytes = b"-"
+    """What another worker needs to go on with it; `-` for a turn that can only be ended there."""
 
 
 @dataclass(slots=True)
 class RunningTurn:
-    """A turn that this process runs."""
+    """A turn that this worker runs."""
 
     user_id: str
     conversation: str
     message: str
     runner: Runner
+    launch: Launch
+
+    @property
+    def log(self) -> TurnLog:
+        return self.runner.log
 
     def to_wire(self) -> dict[str, Any]:
-        log = self.runner.log
-        return {
-            "turn": log.turn_id,
-            "conversation": self.conversation,
-            "message": self.message,
-            "epoch": log.epoch,
-            "offset": log.offset,
-        }
+        return place_of(self.log, self.conversation, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTurn:
+    """A turn that another worker runs."""
+
+    conversation: str
+    message: str
+    log: TurnLog
+
+    def to_wire(self) -> dict[str, Any]:
+        return place_of(self.log, self.conversation, self.message)
+
+
+def place_of(log: TurnLog, conversation: str, message: str) -> dict[str, Any]:
+    return {
+        "turn": log.turn_id,
+        "conversation": conversation,
+        "message": message,
+        "epoch": log.epoch,
+        "offset": log.offset,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +145,7 @@ class Turns:
         *,
         uow: UnitOfWork,
         admission: Admission,
-        logs: MemoryLogs,
+        logs: MemoryLogs | RedisLogs,
         watchdog: Watchdog,
         checkpoints: Checkpoints,
         clock: Clock,
@@ -129,6 +162,8 @@ class Turns:
         self._metrics = metrics
         self._running: dict[str, RunningTurn] = {}
         self._beginning: dict[tuple[str, str], _Beginning] = {}
+        if isinstance(logs, RedisLogs):
+            logs.on_stop = self._stop_here
 
     def once(self, identity: Identity, client_id: str, begin: Callable[[], RunningTurn | None]) -> Following:
         """Begin a turn, or find the one this `client_id` means already.
@@ -158,15 +193,36 @@ class Turns:
 
         The caller has had it admitted; its place is given back at its end.
         """
-        log = self._logs.open(launch.turn_id)
+        log = self._logs.open(launch.turn_id, launch.order)
+        return self._launch(launch, log, lambda: self._admission.leave(launch.user_id))
+
+    def resume(self, launch: Launch, log: RedisLog, *, goes_on: bool, interrupted: bool = False) -> RunningTurn:
+        """Run a turn that was another worker's. Never yields.
+
+        Args:
+            goes_on: The stream continues the text of `log`; else it begins anew after what `log` still has.
+            interrupted: End it at once; the stream is not asked.
+        """
+        return self._launch(launch, log, lambda: None, resumes=goes_on, interrupted=interrupted)
+
+    def _launch(
+        self,
+        launch: Launch,
+        log: TurnLog,
+        leave: Callable[[], None],
+        *,
+        resumes: bool = False,
+        interrupted: bool = False,
+    ) -> RunningTurn:
         began = self._clock.monotonic()
 
         def ended() -> None:
             _note_ending(launch, log, self._clock.monotonic() - began)
             del self._running[launch.turn_id]
             self._checkpoints.remove(launch.turn_id)
-            self._logs.release(launch.turn_id)
-            self._admission.leave(launch.user_id)
+            if log.ended is not None:
+                self._logs.release(launch.turn_id)
+            leave()
 
         runner = Runner(
             log,
@@ -177,10 +233,15 @@ class Turns:
             watchdog=self._watchdog,
             metrics=self._metrics,
             on_end=ended,
+            resumes=resumes,
         )
-        running = RunningTurn(launch.user_id, launch.conversation, launch.message, runner)
+        running = RunningTurn(launch.user_id, launch.conversation, launch.message, runner, launch)
         self._running[launch.turn_id] = running
         self._checkpoints.add(log)
+        if isinstance(log, RedisLog):
+            log.on_overtaken = runner.let_go
+        if interrupted:
+            runner.stop("interrupted", "shutdown")
         runner.start()
         return running
 
@@ -189,15 +250,15 @@ class Turns:
 
         Raises:
             NotFound: No such turn, or another user's.
-            ServerBusy: Another process writes it now.
+            ServerBusy: Another worker writes it now, and what it writes cannot be read.
         """
         if (running := self._mine(identity, turn_id)) is not None:
             return _follow(running, position)
         with self._uow.read() as session:
             turn = session.scalar(select(Turn).where(Turn.id == turn_id, Turn.user_id == identity.user_id))
-            if turn is None:
-                raise NotFound("There is no such turn.", field="turn")
-            return self._stored(session, turn, position)
+        if turn is None:
+            raise NotFound("There is no such turn.", field="turn")
+        return self._stored(turn, position)
 
     def stop(self, identity: Identity, *, turn_id: str | None = None, client_id: str | None = None) -> Stopped:
         """End a turn of the user's; waits until its last entry is written.
@@ -211,27 +272,38 @@ class Turns:
         """
         if turn_id is None:
             turn_id = self._turn_of(identity, client_id or "")
-        if (running := self._mine(identity, turn_id)) is not None:
-            running.runner.stop()
-            if running.runner.wait(WAIT_S) is None:
-                raise ServerBusy("The answer has stopped, but is not stored yet.", retry_after_s=5)
-        log = self.attach(identity, turn_id, START).log
-        if log.ended is None:
-            raise ServerBusy("This answer is written by another server; try again.", retry_after_s=1)
+        until = time.monotonic() + WAIT_S
+        while (log := self._stop_once(identity, turn_id)).ended is None:
+            if time.monotonic() > until:
+                raise ServerBusy("The answer was asked to stop, but has not ended yet.", retry_after_s=5)
+            gevent.sleep(0.1)
         return Stopped(turn_id, log.ended.status, log.offset, log.ended.length)
 
-    def running(self, identity: Identity) -> list[RunningTurn]:
-        """The user's turns that run now, oldest first."""
-        mine = [turn for turn in self._running.values() if turn.user_id == identity.user_id]
-        return sorted(mine, key=lambda turn: turn.runner.log.turn_id)
+    def running(self, identity: Identity) -> list[RunningTurn | RemoteTurn]:
+        """The user's turns that run now, on any worker, oldest first."""
+        mine: list[RunningTurn | RemoteTurn] = [
+            turn for turn in self._running.values() if turn.user_id == identity.user_id
+        ]
+        if isinstance(self._logs, RedisLogs):
+            mine += self._elsewhere(Turn.user_id == identity.user_id)
+        return sorted(mine, key=lambda turn: turn.log.turn_id)
 
     def stop_conversation(self, conversation: str) -> None:
         """End every turn of a conversation, before it is deleted."""
         turns = [turn for turn in self._running.values() if turn.conversation == conversation]
         for turn in turns:
             turn.runner.stop()
+        if isinstance(self._logs, RedisLogs):
+            for remote in self._elsewhere(Turn.conversation_id == conversation):
+                self._logs.ask_to_stop(remote.log.turn_id)
+                _ending(remote.log, STOP_S)
         for turn in turns:
             turn.runner.wait(WAIT_S)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other workers can take turns over."""
+        return isinstance(self._logs, RedisLogs)
 
     @property
     def draining(self) -> bool:
@@ -239,8 +311,11 @@ class Turns:
         return self._admission.draining
 
     def drain(self, grace_s: float) -> None:
-        """Refuse new turns, give running ones `grace_s`, then end what is left as interrupted."""
+        """Refuse new turns and hand running ones to other workers; else give them `grace_s`, then end what is left as
+        interrupted."""
         self._admission.drain()
+        if isinstance(self._logs, RedisLogs):
+            self._hand_over(self._logs)
         with gevent.Timeout(grace_s, False):
             for turn in list(self._running.values()):
                 turn.runner.wait(grace_s)
@@ -250,8 +325,48 @@ class Turns:
         for turn in left:
             turn.runner.wait(5)
 
+    def _hand_over(self, logs: RedisLogs) -> None:
+        """Let other workers go on with what they can; nothing is begun over that may as well end here."""
+        logs.retire()
+        if not logs.peers():
+            return
+        turns = [turn for turn in self._running.values() if turn.launch.order != b"-"]
+        for turn in turns:
+            turn.runner.let_go()
+        for turn in turns:
+            turn.runner.wait(HAND_OVER_S)
+            if turn.log.ended is None and isinstance(turn.log, RedisLog) and turn.launch.turn_id not in self._running:
+                logs.hand_over(turn.log)
+
     def __len__(self) -> int:
         return len(self._running)
+
+    def __contains__(self, turn_id: object) -> bool:
+        return turn_id in self._running
+
+    def _stop_once(self, identity: Identity, turn_id: str) -> TurnLog:
+        """Have whoever runs the turn end it, and wait a while; a request may be lost with the worker that got it."""
+        if (running := self._mine(identity, turn_id)) is not None:
+            running.runner.stop()
+            running.runner.wait(WAIT_S)
+        log = self.attach(identity, turn_id, START).log
+        if log.ended is None and isinstance(self._logs, RedisLogs):
+            self._logs.ask_to_stop(turn_id)
+            _ending(log, STOP_S)
+        return log
+
+    def _stop_here(self, turn_id: str) -> None:
+        if (running := self._running.get(turn_id)) is not None:
+            running.runner.stop()
+
+    def _elsewhere(self, condition: ColumnElement[bool]) -> list[RemoteTurn]:
+        with self._uow.read() as session:
+            rows = session.scalars(select(Turn).where(condition, Turn.status == "running")).all()
+        return [
+            RemoteTurn(row.conversation_id, row.message_id, log)
+            for row in rows
+            if row.id not in self._running and (log := self._logs.find(row.id)) is not None and log.ended is None
+        ]
 
     def _mine(self, identity: Identity, turn_id: str) -> RunningTurn | None:
         running = self._running.get(turn_id)
@@ -272,7 +387,7 @@ class Turns:
     def _known(self, identity: Identity, client_id: str) -> Following | None:
         with self._uow.read() as session:
             turn = known_turn(session, identity.user_id, client_id, self._clock.now_ms())
-            return self._stored(session, turn, START) if turn is not None else None
+        return self._stored(turn, START) if turn is not None else None
 
     def _turn_of(self, identity: Identity, client_id: str) -> str:
         if (beginning := self._beginning.get((identity.user_id, client_id))) is not None:
@@ -284,14 +399,46 @@ class Turns:
             raise NotFound("There is no such turn.", field="client_id")
         return turn.id
 
-    def _stored(self, session: Session, turn: Turn, position: Position) -> Following:
-        """A turn from its row: its log while it is kept, else what the database has."""
-        log: TurnLog | None = self._logs.find(turn.id)
-        if log is None:
-            if turn.status == "running":
+    def _stored(self, turn: Turn, position: Position) -> Following:
+        """A turn from its row: its log while it is kept, else what the database has. No session is open meanwhile."""
+        until = time.monotonic() + FIND_S
+        log: TurnLog | None
+        while (log := self._logs.find(turn.id)) is None:
+            with self._uow.read() as session:
+                row = session.get(Turn, turn.id)
+                if row is not None and row.status != "running":
+                    log = archived(row, session.get(Message, row.message_id))
+                    break
+            if row is None:
+                raise NotFound("There is no such turn.", field="turn")
+            if not isinstance(self._logs, RedisLogs) or time.monotonic() > until:
                 raise ServerBusy("This answer is being written by another server; try again.", retry_after_s=2)
-            log = archived(turn, session.get(Message, turn.message_id))
+            gevent.sleep(0.05)  # it was begun this very moment, or Redis is away
         return follow(log, position, conversation=turn.conversation_id, message=turn.message_id)
+
+
+class _Ending:
+    """Waits for a log's last entry."""
+
+    def __init__(self) -> None:
+        self.came = Event()
+
+    def wake(self, urgent: bool) -> None:
+        if urgent:
+            self.came.set()
+
+
+def _ending(log: TurnLog, timeout_s: float) -> None:
+    """Wait until `log` has ended, `timeout_s` at most."""
+    watcher = _Ending()
+    log.watch(watcher)
+    try:
+        with gevent.Timeout(timeout_s, False):
+            while log.ended is None:
+                watcher.came.wait()
+                watcher.came.clear()
+    finally:
+        log.unwatch(watcher)
 
 
 def _note_ending(launch: Launch, log: TurnLog, lasted_s: float) -> None:

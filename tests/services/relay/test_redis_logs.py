@@ -93,7 +93,7 @@ def test_a_silent_worker_is_replaced_and_its_late_writes_are_refused(workers: Wo
     log.append(TextDelta("one "))
     until(lambda: log.is_sent and log.known)
     assert there.claim(log.turn_id, least_fence=1, sure="lapsed") is None
-    here._journal._writing.kill()  # as a paused process is
+    here._journal._writing.kill()  # type: ignore[union-attr]  # as a paused process is
     gone: list[str] = []
     log.on_overtaken = lambda: gone.append("overtaken")
     log.append(TextDelta("that nobody else saw"))
