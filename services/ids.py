@@ -21,7 +21,7 @@ def new_secret() -> str:
 
 def digest(secret: str) -> str:
     """How a secret is stored: SHA-256 in hex. Enough for random secrets; passwords use Argon2."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _base32(number: int, letters: int) -> str:

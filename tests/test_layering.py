@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
         "services.wire",
     },
     "services.picture_assembly": {"config", "db", "services"},
+    "services.sharing": {"config", "services"},
     "services.faults": {"config", "db", WORDBOOKS},  # tells the edges what a fault of the database means
     WORDBOOKS: {"config"},
     "services.turns": {"config", "db", "services"},
@@ -42,10 +43,10 @@ ALLOWED: dict[str, set[str]] = {
     "services.relay": {"config", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.wire": {"config", WORDBOOKS},
     "services.telemetry": {"config", WORDBOOKS},
-    "services.accounts": {"config", "db", WORDBOOKS, "services.telemetry"},
+    "services.accounts": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.conversations": {"config", "db", WORDBOOKS, "services.telemetry"},
     "services.pictures": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
-    "services.quota": {"config", "db", WORDBOOKS, "services.telemetry"},
+    "services.quota": {"config", "db", WORDBOOKS, "services.wire", "services.telemetry"},
     "services.administration": {"config", "db", WORDBOOKS, "services.accounts", "services.quota"},
     "services.importing": {
         "config",

@@ -33,7 +33,7 @@ class _Record:
 
 
 class LoginThrottle:
-    """Counts failed sign-ins. Never yields: an attempt counts as failed from its start, so that many at once count.
+    """Counts failed sign-ins. An attempt counts as failed from its start, so that many at once count.
 
     From an address that has signed in to an account before, its own failures count for that account instead of
     everybody's: a stranger's guessing does not shut the owner out.
@@ -45,7 +45,7 @@ class LoginThrottle:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def begin(self, account: str, address: str) -> None:
-        """Count an attempt.
+        """Count an attempt. Yields only where the records are shared with other workers.
 
         Raises:
             RateLimited: Too many failures; this attempt was not counted.
@@ -54,7 +54,7 @@ class LoginThrottle:
         keys = self._keys(account, address)
         wait_s = max((self._wait(key, now) for key in keys), default=0.0)
         if wait_s > 0:
-            raise RateLimited("Too many failed sign-ins. Wait a moment.", retry_after_s=round(wait_s, 1))
+            raise refused(wait_s)
         for key, patience in keys.items():
             self._fail(key, patience, now)
 
@@ -94,3 +94,8 @@ class LoginThrottle:
         self._records[key] = record
         if len(self._records) > _MAX_KEYS:
             self._records.popitem(last=False)
+
+
+def refused(wait_s: float) -> RateLimited:
+    """What whoever failed too often is told."""
+    return RateLimited("Too many failed sign-ins. Wait a moment.", retry_after_s=round(wait_s, 1))

@@ -49,8 +49,9 @@ class Catalogue:
         settings: config.TurnSettings,
         *,
         random: Callable[[], float] = random.random,
+        breaker: Callable[[str], Breaker] = lambda name: Breaker(),
     ) -> None:
-        """Build every provider from its slice of the environment.
+        """Build every provider from its slice of the environment, and its breaker by its name.
 
         Raises:
             config.ConfigError: A vendor's setting is wrong, or `MODEL_CHAINS` or `DEFAULT_MODEL` names no model.
@@ -60,7 +61,7 @@ class Catalogue:
         self._entries: dict[str, _Entry] = {}
         for spec in ordered:
             provider = spec.build(config.read(spec.settings, env, prefix=spec.prefix))
-            self._entries[spec.name] = _Entry(provider, Breaker())
+            self._entries[spec.name] = _Entry(provider, breaker(spec.name))
         self._default = settings.default_model
         self._chains = read_chains(config.read(CatalogueSettings, env).model_chains)
         self._random = random

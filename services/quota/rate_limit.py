@@ -8,7 +8,7 @@ from services.clock import Clock
 
 
 class RateLimit:
-    """Lets each key act `per_minute` times a minute, `burst` of them at once. Never yields.
+    """Lets each key act `per_minute` times a minute, `burst` of them at once.
 
     Holds at most `max_keys`; the one unused longest is forgotten first, which gives it a full bucket.
     """
@@ -21,7 +21,10 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # left, when that was
 
     def take(self, key: str) -> float:
-        """Take one; 0.0 when it was there, else the seconds until it would be (nothing is taken then)."""
+        """Take one; 0.0 when it was there, else the seconds until it would be (nothing is taken then).
+
+        Yields only where the bucket is shared with other workers.
+        """
         now = self._clock.monotonic()
         left, since = self._buckets.pop(key, (float(self._burst), now))
         left = min(self._burst, left + (now - since) * self._per_second)

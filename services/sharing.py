@@ -1,0 +1,75 @@
+"""What the workers of one server count together: through Redis where there is one, else each worker for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from config import Settings, TurnSettings
+from services.accounts.shared_throttle import SharedLoginThrottle
+from services.accounts.throttle import LoginThrottle
+from services.clock import Clock
+from services.providers.breaker import Breaker
+from services.providers.shared_breaker import BreakerBoard
+from services.quota.rate_limit import RateLimit
+from services.quota.shared_rate_limit import SharedRateLimit
+from services.turns.admission import Admission
+from services.turns.places import Places
+from services.turns.shared_places import SharedPlaces
+from services.wire.redis_gate import LIMIT_S, RedisGate
+from services.wire.redis_link import RedisLink
+
+
+class Sharing:
+    """Makes limits, throttles and breakers; an edge asks it for those of its own.
+
+    Attributes:
+        link: To Redis, with the short limits of what can do without it; None where there is no Redis.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        redis = settings.redis
+        self.link = RedisLink(redis.address, redis.prefix, timeout_s=LIMIT_S) if redis.address else None
+        self._is_limited = settings.server.rate_limit_enabled
+        self._clock = clock
+        self._gate = RedisGate(self.link) if self.link is not None else None
+        self._board = BreakerBoard(self._gate, clock) if self._gate is not None else None
+        self._places: Places = SharedPlaces(self._gate, clock) if self._gate is not None else Places()
+
+    def rate_limit(self, name: str, *, per_minute: float, burst: int) -> RateLimit | None:
+        """A token bucket a key; None where limits are off. `name` is the same in every worker, and no other's."""
+        if not self._is_limited:
+            return None
+        if self._gate is None:
+            return RateLimit(self._clock, per_minute=per_minute, burst=burst)
+        return SharedRateLimit(self._gate, self._clock, name=name, per_minute=per_minute, burst=burst)
+
+    def throttle(self, name: str) -> LoginThrottle | None:
+        """For one door where passwords are asked; None where limits are off."""
+        if not self._is_limited:
+            return None
+        return (
+            LoginThrottle(self._clock)
+            if self._gate is None
+            else SharedLoginThrottle(self._gate, self._clock, name=name)
+        )
+
+    def admission(self, settings: TurnSettings) -> Admission:
+        """Of turns. Call it once."""
+        a_minute = settings.starts_per_minute
+        starts = self.rate_limit("starts", per_minute=a_minute, burst=a_minute)
+        return Admission(starts=starts, max_running=settings.max_running, places=self._places)
+
+    @property
+    def breaker(self) -> Callable[[str], Breaker]:
+        """Makes the breaker of a provider."""
+        return self._board.breaker if self._board is not None else lambda name: Breaker(clock=self._clock)
+
+    def close(self) -> None:
+        """Give back what is held, then let Redis go."""
+        self._places.close()
+        if self._board is not None:
+            self._board.close()
+        if self._gate is not None:
+            self._gate.close()
+        if self.link is not None:
+            self.link.close()
