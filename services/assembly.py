@@ -23,7 +23,6 @@ from services.accounts.idle_guests import SWEPT_AT_ONCE, forget_idle_guests
 from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
 from services.accounts.spark_keys import SparkKeys
-from services.accounts.throttle import LoginThrottle
 from services.accounts.tokens import Tokens
 from services.clock import Clock, SystemClock
 from services.conversations.conversations import Conversations
@@ -36,15 +35,14 @@ from services.pictures.store import Pictures
 from services.providers.base import ProviderSpec
 from services.providers.catalogue import Catalogue
 from services.quota.ledger import Ledger
-from services.quota.rate_limit import RateLimit
 from services.relay.memory_log import MemoryLogs
 from services.relay.redis_logs import RedisLogs
 from services.relay.watchdog import Watchdog
+from services.sharing import Sharing
 from services.speech.base import SpeechSpec
 from services.speech.catalogue import Recognisers
 from services.telemetry.hub_watch import HubWatch
 from services.telemetry.metrics import Metrics
-from services.turns.admission import Admission
 from services.turns.bare import BareTurns
 from services.turns.checkpoints import Checkpoints
 from services.turns.opening import Opening
@@ -90,6 +88,7 @@ class Services:
     voice_turns: VoiceTurns
     pictures: PictureServices
     welcomes: Welcomes
+    sharing: Sharing
     logs: MemoryLogs | RedisLogs
     link: RedisLink | None
     """The way to Redis; None without one."""
@@ -138,7 +137,9 @@ def assemble(
             stack.callback(flushing.close)
         if specs is None:
             specs = collect("services.providers", ProviderSpec)
-        catalogue = Catalogue(specs, env, settings.turns)
+        sharing = Sharing(settings, clock)
+        stack.callback(sharing.close)
+        catalogue = Catalogue(specs, env, settings.turns, breaker=sharing.breaker)
         stack.callback(catalogue.close)
         if speech_specs is None:
             speech_specs = collect("services.speech", SpeechSpec)
@@ -148,7 +149,7 @@ def assemble(
         if settings.redis.address:
             link = RedisLink(settings.redis.address, settings.redis.prefix)
             stack.callback(link.close)
-        built = _build(settings, env, engine, clock, instance.name, catalogue, recognisers, link, stack)
+        built = _build(settings, env, engine, clock, instance.name, catalogue, recognisers, sharing, link, stack)
         settlement, logs = built.pop("settlement"), built["logs"]
         recovery = Recovery(uow=built["uow"], settlement=settlement, owner=instance.name)
         if isinstance(logs, RedisLogs):
@@ -191,10 +192,10 @@ def _build(
     owner: str,
     catalogue: Catalogue,
     recognisers: Recognisers,
+    sharing: Sharing,
     link: RedisLink | None,
     stack: ExitStack,
 ) -> dict[str, Any]:
-    limited = settings.server.rate_limit_enabled
     uow = UnitOfWork(engine)
     metrics, notes = Metrics(), Notes()
     logs: MemoryLogs | RedisLogs = MemoryLogs(clock, settings.relay.replay_ttl_s)
@@ -207,7 +208,7 @@ def _build(
         initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
     )
     tokens, sessions = Tokens(uow, clock), Sessions(uow, clock)
-    newcomers = RateLimit(clock, per_minute=SIGN_UPS_PER_MINUTE, burst=SIGN_UPS_AT_ONCE) if limited else None
+    newcomers = sharing.rate_limit("sign-ups", per_minute=SIGN_UPS_PER_MINUTE, burst=SIGN_UPS_AT_ONCE)
     passwords = Passwords()
     stack.callback(passwords.close)
     accounts = Accounts(
@@ -217,12 +218,10 @@ def _build(
         tokens=tokens,
         sessions=sessions,
         open_account=ledger.open_account,
-        throttle=LoginThrottle(clock) if limited else None,
+        throttle=sharing.throttle("people"),
         registrations=newcomers.take if newcomers is not None else None,
     )
-    guests = RateLimit(clock, per_minute=GUESTS_PER_MINUTE, burst=GUESTS_AT_ONCE) if limited else None
-    starts_per_minute = settings.turns.starts_per_minute
-    starts = RateLimit(clock, per_minute=starts_per_minute, burst=starts_per_minute) if limited else None
+    guests = sharing.rate_limit("guests", per_minute=GUESTS_PER_MINUTE, burst=GUESTS_AT_ONCE)
     conversations = Conversations(uow, clock)
     watchdog = Watchdog(clock)
     stack.callback(watchdog.close)
@@ -230,7 +229,7 @@ def _build(
     checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)
     stack.callback(checkpoints.close)
     settlement = Settlement(uow=uow, ledger=ledger, conversations=conversations, notes=notes, clock=clock)
-    admission = Admission(starts=starts, max_running=settings.turns.max_running)
+    admission = sharing.admission(settings.turns)
     turns = Turns(
         uow=uow,
         admission=admission,
@@ -312,7 +311,7 @@ def _build(
         "window_ms": 250,
         "max_tokens": settings.turns.max_output_tokens,
         "running_turns": settings.turns.max_running,
-        "turns_per_minute": starts_per_minute,
+        "turns_per_minute": settings.turns.starts_per_minute,
     }
     return {
         "uow": uow,
