@@ -57,6 +57,7 @@ class Application:
             server.port,
             engine=self.gateway.socketio.server.eio,
             limits=self.gateway.limits,
+            endpoints=self.gateway.endpoints,
         )
 
     def other_workers(self) -> list[Worker]:

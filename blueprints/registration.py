@@ -6,7 +6,7 @@ import re
 
 import flask
 
-from blueprints import access, accounts, audio, conversations, health, images, openai, pages, pictures, turns
+from blueprints import access, accounts, audio, conversations, health, images, openai, pages, pictures, spark_keys, turns
 from blueprints.compat.backend import CompatBlueprint
 from blueprints.compat.mounting import Compat, own_rules, refusal_in_shape
 from blueprints.contracts import routes as contracts
@@ -39,6 +39,7 @@ def register(app: flask.Flask, services: Services, origins: OriginRule) -> dict[
         pages.build(),
         contracts.build(),
         accounts.build(services, callers),
+        spark_keys.build(services, callers),
         conversations.build(services, callers),
         turns.build(services, callers, streams),
         openai.build(services, callers, streams),

@@ -1,4 +1,4 @@
-"""Puts the Socket.IO edge together: server, namespaces, delivery, notes to user rooms."""
+"""Puts the edge of sockets together: server, namespaces, delivery, notes to user rooms, other WebSockets."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sockets.picture import PictureNamespace
 from sockets.serving.extension import make_socketio
 from sockets.serving.limits import ServingLimits
 from sockets.serving.origins import OriginPolicy
+from sockets.spark.endpoint import endpoints_of
 from sockets.text import TextNamespace
 from sockets.voice import VoiceNamespace
 
@@ -29,7 +30,7 @@ MAX_WAITING_NOTES = 10_000
 
 
 class Gateway:
-    """The Socket.IO edge of one worker."""
+    """The edge of one worker that its clients hold connections to."""
 
     def __init__(self, app: flask.Flask, services: Services) -> None:
         settings = services.settings
@@ -82,6 +83,9 @@ class Gateway:
             self.socketio.server.register_namespace(namespace)
         self._guard = Guard(self._namespaces, services.doorkeeper.still_valid)
         self._guard.start()
+        self.endpoints = endpoints_of(services, limits)
+        for endpoint in self.endpoints:
+            app.wsgi_app = endpoint.before(app.wsgi_app)  # type: ignore[method-assign]
         self._notes: Queue[tuple[str, str, dict[str, Any]]] = Queue(MAX_WAITING_NOTES)
         self._noting = gevent.spawn(self._send_notes)
         services.notes.subscribe(self._note)

@@ -44,6 +44,7 @@ class Site:
             0,
             engine=self._gateway.socketio.server.eio,
             limits=self._gateway.limits,
+            endpoints=self._gateway.endpoints,
         )
 
     def open(self) -> str:
@@ -51,6 +52,11 @@ class Site:
         self._worker.start()
         host, port = self._worker.address
         return f"http://{host}:{port}"
+
+    @property
+    def endpoints(self) -> Any:
+        """Its WebSockets beside Socket.IO's."""
+        return self._gateway.endpoints
 
     @property
     def origin(self) -> str:

@@ -24,6 +24,7 @@ from blueprints.contracts.shapes import (
 )
 
 _TOKEN = {"id": ID, "name": TEXT, "created_ms": TIME_MS, "expires_ms": nullable(TIME_MS)}
+_SPARK_KEY = {"api_key": ID, "app_id": TEXT, "name": TEXT, "created_ms": TIME_MS}
 _OPENAI_USAGE = obj({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT})
 _FINISH = one_of("stop", "length", "content_filter")
 _ENTRIES = (
@@ -48,6 +49,8 @@ SCHEMAS: dict[str, Schema] = {
     "SignedIn": obj({"user": ref("User"), "token": TEXT}),
     "Token": obj({**_TOKEN, "last_used_ms": nullable(TIME_MS)}),
     "NewToken": obj({**_TOKEN, "token": TEXT}),
+    "SparkKey": obj({**_SPARK_KEY, "last_used_ms": nullable(TIME_MS)}),
+    "NewSparkKey": obj({**_SPARK_KEY, "api_secret": TEXT}),
     "Conversation": obj(
         {
             "id": ID,

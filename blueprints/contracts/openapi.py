@@ -111,6 +111,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         obj({"name": words(longest=64)}, {"expires_in_s": whole(60, 315_360_000)}),
     ),
     ("DELETE", "/v1/tokens/{token_id}"): Operation("Revoke a token.", _NOTHING),
+    ("GET", "/v1/spark/keys"): Operation("My credentials for Spark clients.", obj({"keys": many(ref("SparkKey"))})),
+    ("POST", "/v1/spark/keys"): Operation(
+        "A new one; its secret is shown this once.", ref("NewSparkKey"), 201, obj({"name": words(longest=64)})
+    ),
+    ("DELETE", "/v1/spark/keys/{api_key}"): Operation("Revoke one.", _NOTHING),
     ("GET", "/v1/conversations"): Operation(
         "My conversations, newest first.",
         obj({"conversations": many(ref("Conversation")), "next": nullable(TEXT)}),

@@ -98,6 +98,9 @@ def test_every_answer_is_what_the_contract_says(api: Api) -> None:
     token = api.call("POST", "/v1/tokens", {"name": "phone", "expires_in_s": 3600})
     api.call("GET", "/v1/tokens")
     api.call("DELETE", "/v1/tokens/{token_id}", to=token["id"])
+    key = api.call("POST", "/v1/spark/keys", {"name": "desk"})
+    api.call("GET", "/v1/spark/keys")
+    api.call("DELETE", "/v1/spark/keys/{api_key}", to=key["api_key"])
 
     following = api.stand.services.text_turns.start(api.identity, TextRequest("c-1", "a question to find"))
     turn, conversation = following.log.turn_id, following.conversation

@@ -13,6 +13,8 @@ CHANGES = [
     ("DELETE", "/v1/conversations/c_1", None),
     ("POST", "/v1/tokens", {"name": "forged"}),
     ("DELETE", "/v1/tokens/k_1", None),
+    ("POST", "/v1/spark/keys", {"name": "forged"}),
+    ("DELETE", "/v1/spark/keys/k_1", None),
     ("POST", "/v1/auth/password", {"old": PASSWORD, "new": "forged password"}),
     ("POST", "/v1/auth/logout", None),
     ("POST", "/v1/turns/t_1/stop", None),

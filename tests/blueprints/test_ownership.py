@@ -20,6 +20,7 @@ def things(stand: Stand) -> dict[str, Any]:
     for running in stand.services.turns.running(identity):
         assert running.runner.wait(10)
     token = stand.site.client().post("/v1/tokens", json={"name": "phone"}, headers=ann).get_json()
+    spark_key = stand.site.client().post("/v1/spark/keys", json={"name": "desk"}, headers=ann).get_json()
     return {
         "ann": ann,
         "bob": bob,
@@ -27,6 +28,7 @@ def things(stand: Stand) -> dict[str, Any]:
         "conversation": following.conversation,
         "turn": following.log.turn_id,
         "token": token["id"],
+        "spark_key": spark_key["api_key"],
     }
 
 
@@ -40,6 +42,7 @@ ADDRESSES = [
     ("GET", "/v1/turns/{turn}", None),
     ("POST", "/v1/turns/{turn}/stop", None),
     ("DELETE", "/v1/tokens/{token}", None),
+    ("DELETE", "/v1/spark/keys/{spark_key}", None),
 ]
 
 
@@ -62,6 +65,7 @@ def test_anothers_thing_looks_absent(
     assert client.get(f"/v1/conversations/{things['conversation']}", headers=ann).get_json()["title"] != "Bob's now"
     assert client.get(f"/v1/turns/{things['turn']}", headers=ann).status_code == 200
     assert things["token"] in client.get("/v1/tokens", headers=ann).text
+    assert things["spark_key"] in client.get("/v1/spark/keys", headers=ann).text
 
 
 @pytest.mark.parametrize(("method", "address", "body"), [*ADDRESSES, ("GET", "/v1/conversations", None)])
