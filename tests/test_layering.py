@@ -60,7 +60,8 @@ ALLOWED: dict[str, set[str]] = {
     "db": {"config"},
     "simulators": set(),
     "benchmarks": {"config", "services", "simulators", "sockets"},
-    "tests": {"config", "run", "doctor", "db", "services", "sockets", "blueprints", "simulators", "benchmarks"},
+    "chaos": {"config", "db", "services", "simulators", "benchmarks"},
+    "tests": {"config", "run", "doctor", "db", "services", "sockets", "blueprints", "simulators", "benchmarks", "chaos"},
 }
 IMPORT_THE_SERVER = {"tests/test_server.py"}  # run.py starts it as a process
 
