@@ -334,6 +334,7 @@ def _build(
         "pictures": pictures,
         "welcomes": Welcomes(uow=uow, ledger=ledger, clock=clock, limits=limits),
         "settlement": settlement,
+        "sharing": sharing,
         "logs": logs,
         "link": link,
     }

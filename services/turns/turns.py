@@ -194,7 +194,7 @@ class Turns:
         The caller has had it admitted; its place is given back at its end.
         """
         log = self._logs.open(launch.turn_id, launch.order)
-        return self._launch(launch, log, lambda: self._admission.leave(launch.user_id))
+        return self._launch(launch, log)
 
     def resume(self, launch: Launch, log: RedisLog, *, goes_on: bool, interrupted: bool = False) -> RunningTurn:
         """Run a turn that was another worker's. Never yields.
@@ -203,13 +203,13 @@ class Turns:
             goes_on: The stream continues the text of `log`; else it begins anew after what `log` still has.
             interrupted: End it at once; the stream is not asked.
         """
-        return self._launch(launch, log, lambda: None, resumes=goes_on, interrupted=interrupted)
+        self._admission.adopt(launch.user_id)
+        return self._launch(launch, log, resumes=goes_on, interrupted=interrupted)
 
     def _launch(
         self,
         launch: Launch,
         log: TurnLog,
-        leave: Callable[[], None],
         *,
         resumes: bool = False,
         interrupted: bool = False,
@@ -222,7 +222,7 @@ class Turns:
             self._checkpoints.remove(launch.turn_id)
             if log.ended is not None:
                 self._logs.release(launch.turn_id)
-            leave()
+            self._admission.leave(launch.user_id)
 
         runner = Runner(
             log,
