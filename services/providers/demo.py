@@ -33,13 +33,13 @@ class DemoSettings:
 class Demo:
     """Answers without any service, at a pace a reader can follow.
 
-    Its token is its piece: usage is exact by that count.
+    Its token is its piece: usage is exact by that count. It goes on from a prefix as the best vendors do.
     """
 
     def __init__(self, settings: DemoSettings, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._models: tuple[ModelCard, ...] = (
-            ModelCard(id="demo", name="Demo", provider="demo", vendor_model="demo", reasoning=True),
+            ModelCard(id="demo", name="Demo", provider="demo", vendor_model="demo", reasoning=True, continues=True),
         )
         if settings.benchmark_models:
             self._models += (
@@ -62,20 +62,21 @@ class Demo:
         if request.model == "benchmark":
             yield from self._benchmark(question, prompt_tokens, limit)
         else:
-            yield from self._answer(read_request(question), prompt_tokens, limit)
+            yield from self._answer(read_request(question), request.prefix, prompt_tokens, limit)
 
     def close(self) -> None:
         """Nothing is held."""
 
     def _answer(
-        self, script: Script, prompt_tokens: int, limit: int | None
+        self, script: Script, prefix: str, prompt_tokens: int, limit: int | None
     ) -> Generator[TextDelta | ReasoningDelta | Stop, None, None]:
         pace = self._pace(SLOW_PIECES_PER_S if script.slow else PIECES_PER_S)
         if script.fails_after == 0:
             next(pace)
             raise VendorOverloaded("The demo model was asked to fail.")
         sold = 0
-        for kind, text in ((ReasoningDelta, script.reasoning), (TextDelta, script.text)):
+        reasoning = "" if prefix else script.reasoning
+        for kind, text in ((ReasoningDelta, reasoning), (TextDelta, script.text.removeprefix(prefix))):
             for piece in split(text):
                 if sold == limit:
                     yield Stop("length", Usage(prompt_tokens, sold))
