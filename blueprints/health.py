@@ -11,7 +11,7 @@ from flask import request
 from blueprints.replies import reply
 from services.assembly import Services
 from services.errors import Forbidden
-from services.telemetry.readiness import Check, Readiness, redis_answers
+from services.telemetry.readiness import Check, Readiness
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
@@ -24,7 +24,7 @@ def build(services: Services) -> flask.Blueprint:
         "accepting": lambda: not services.turns.draining,
     }
     if services.settings.redis.address:
-        checks["redis"] = redis_answers(services.settings.redis.address)
+        checks["redis"] = services.sharing.redis_answers
         checks["relay"] = services.hears_others
     readiness = Readiness(checks, services.clock)
 

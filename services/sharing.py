@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import redis
+
 from config import Settings, TurnSettings
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.accounts.throttle import LoginThrottle
@@ -27,8 +29,8 @@ class Sharing:
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        redis = settings.redis
-        self.link = RedisLink(redis.address, redis.prefix, timeout_s=LIMIT_S) if redis.address else None
+        address = settings.redis.address
+        self.link = RedisLink(address, settings.redis.prefix, timeout_s=LIMIT_S) if address else None
         self._is_limited = settings.server.rate_limit_enabled
         self._clock = clock
         self._gate = RedisGate(self.link) if self.link is not None else None
@@ -63,6 +65,15 @@ class Sharing:
     def breaker(self) -> Callable[[str], Breaker]:
         """Makes the breaker of a provider."""
         return self._board.breaker if self._board is not None else lambda name: Breaker(clock=self._clock)
+
+    def redis_answers(self) -> bool:
+        """One trip to Redis, for readiness; True where there is none."""
+        if self.link is None:
+            return True
+        try:
+            return bool(self.link.ask(lambda client: client.ping()))
+        except redis.RedisError:
+            return False
 
     def close(self) -> None:
         """Give back what is held, then let Redis go."""

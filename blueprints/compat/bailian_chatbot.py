@@ -50,7 +50,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     """The routes."""
     blueprint = CompatBlueprint("bailian-chatbot", services, _refuse)
     open_to_pages(blueprint, callers)
-    visitors = Visitors(services, callers)
+    visitors = Visitors(services, callers, "bailian-chatbot")
     look = look_of(services.settings.chatbot)
     temperature = services.settings.turns.temperature
 

@@ -50,7 +50,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     """The routes."""
     blueprint = CompatBlueprint("bailian-proxy", services, _refuse)
     open_to_pages(blueprint, callers)
-    visitors = Visitors(services, callers)
+    visitors = Visitors(services, callers, "bailian-proxy")
 
     def ask() -> tuple[Answer, str]:
         """Begin an answer; with it the model's name as the client knows it."""

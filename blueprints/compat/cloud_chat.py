@@ -40,7 +40,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     """The routes."""
     blueprint = CompatBlueprint("cloud-chat", services, _refuse)
     settings = services.settings.cloud_chat
-    visitors = Visitors(services, callers)
+    visitors = Visitors(services, callers, "cloud-chat")
     sessions = CloudSessions(services, visitors, settings)
     accounts = CloudAccounts(services, sessions)
     accounts.add_to(blueprint)

@@ -22,8 +22,6 @@ from services.assembly import Services
 from services.cleaning import one_line
 from services.errors import ChatError, Conflict, InvalidRequest, NotFound, RateLimited
 from services.identity import Identity
-from services.quota.rate_limit import RateLimit
-from services.telemetry.readiness import redis_answers
 
 COOKIE = "cc_auth"
 LIFE_S = 604_800
@@ -45,9 +43,8 @@ class CloudAccounts:
         self._sessions = sessions
         self._contacts = Contacts(services.uow)
         self._mailer = Mailer(services.settings.mail)
-        self._is_limited = services.settings.server.rate_limit_enabled
         self._limits = {
-            name: RateLimit(services.clock, per_minute=an_hour / 60, burst=an_hour)
+            name: services.sharing.rate_limit(f"cloud-chat {name}", per_minute=an_hour / 60, burst=an_hour)
             for name, an_hour in (("register ip", 10), ("register id", 3), ("forgot ip", 20), ("forgot id", 5))
         }
 
@@ -180,13 +177,13 @@ class CloudAccounts:
         return answer({"ok": True, "revoked_sessions": ended})
 
     def healthz(self) -> flask.Response:
-        address = self._services.settings.redis.address
-        told = {"db": self._services.database_answers(), "redis": not address or redis_answers(address)()}
+        told = {"db": self._services.database_answers(), "redis": self._services.sharing.redis_answers()}
         good = all(told.values())
         return answer({**told, "ok": good}, 200 if good else 503)
 
     def _limit(self, name: str, key: str) -> None:
-        if self._is_limited and (wait_s := self._limits[name].take(key)) > 0:
+        limit = self._limits[name]
+        if limit is not None and (wait_s := limit.take(key)) > 0:
             raise RateLimited("Too many requests", retry_after_s=round(wait_s, 1))
 
     def _keep(self, response: flask.Response, secret: str, life_s: int) -> None:

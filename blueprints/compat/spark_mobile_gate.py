@@ -14,7 +14,6 @@ from blueprints.compat.spark_mobile_bearers import Claims, Kind
 from blueprints.compat.spark_mobile_wire import Coded, body, fails_as, ok, trimmed
 from blueprints.compat.wire import answer
 from config import ConfigError
-from services.accounts.throttle import LoginThrottle
 from services.administration.admins import Admin, Admins, checked_chief
 from services.assembly import Services
 from services.errors import Unauthenticated
@@ -41,7 +40,7 @@ class Gate:
             uow=services.uow,
             clock=services.clock,
             passwords=services.accounts.passwords,
-            throttle=LoginThrottle(services.clock) if server.rate_limit_enabled else None,
+            throttle=services.sharing.throttle("administrators"),
             chief_name=settings.admin,
             chief_password=settings.admin_password,
         )

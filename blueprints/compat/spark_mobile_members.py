@@ -11,7 +11,6 @@ from services.accounts.standing import StandingTokens
 from services.assembly import Services
 from services.identity import Identity
 from services.instance import kept_secret
-from services.quota.rate_limit import RateLimit
 
 PURPOSE = "spark-mobile"
 GUESSES_PER_MINUTE, GUESSES_AT_ONCE = 30, 60
@@ -30,10 +29,8 @@ class Members:
             key=lambda: server.secret_key or kept_secret(server.data_dir),
             purpose=PURPOSE,
         )
-        self._guesses = (
-            RateLimit(services.clock, per_minute=GUESSES_PER_MINUTE, burst=GUESSES_AT_ONCE)
-            if server.rate_limit_enabled
-            else None
+        self._guesses = services.sharing.rate_limit(
+            "spark-mobile guesses", per_minute=GUESSES_PER_MINUTE, burst=GUESSES_AT_ONCE
         )
 
     def uuid_of(self, identity: Identity) -> str:

@@ -30,7 +30,7 @@ ROOM_S = 30.0
 
 def mount(blueprint: CompatBlueprint, services: Services, callers: Callers, streams: Streams, members: Members) -> None:
     """Add the route."""
-    visitors = Visitors(services, callers)
+    visitors = Visitors(services, callers, "spark-mobile")
     login_needed = services.settings.spark_mobile.voice_login
 
     def speaker() -> Identity:

@@ -11,7 +11,6 @@ from blueprints.identity import Callers
 from services.assembly import Services
 from services.errors import RateLimited
 from services.identity import Identity
-from services.quota.rate_limit import RateLimit
 
 ASKS_PER_MINUTE, ASKS_AT_ONCE = 300, 60
 """Of one address over all its sessions."""
@@ -32,11 +31,11 @@ class Visitors:
     """Identities for one backend. Its clients keep working for people this server knows: a bearer token or, from a
     page this server trusts, its own session cookie makes a caller the same user here as on Socket.IO."""
 
-    def __init__(self, services: Services, callers: Callers) -> None:
+    def __init__(self, services: Services, callers: Callers, backend: str) -> None:
+        """`backend` is its name, as `COMPAT` has it."""
         self._services = services
         self._callers = callers
-        limited = services.settings.server.rate_limit_enabled
-        self._asks = RateLimit(services.clock, per_minute=ASKS_PER_MINUTE, burst=ASKS_AT_ONCE) if limited else None
+        self._asks = services.sharing.rate_limit(f"{backend} visits", per_minute=ASKS_PER_MINUTE, burst=ASKS_AT_ONCE)
 
     def admit(self) -> None:
         """Count one question of this address.

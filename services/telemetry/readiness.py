@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import gevent
-import redis
 
 from services.clock import Clock
 
@@ -43,12 +42,6 @@ class Readiness:
         found = {name: bool(greenlet.ready() and greenlet.value) for name, greenlet in asked.items()}
         self._known = (self._clock.monotonic(), found)
         return found
-
-
-def redis_answers(address: str) -> Check:
-    """A check of the Redis at this URL; connects when it is first asked."""
-    client = redis.Redis.from_url(address, socket_timeout=1.0, socket_connect_timeout=1.0)
-    return lambda: bool(client.ping())
 
 
 def _answers(check: Check) -> bool:
