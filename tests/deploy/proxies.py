@@ -1,0 +1,87 @@
+"""nginx and HAProxy as child processes: the files of `deploy/`, nothing changed in them but names of this machine."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.owned import OwnedProcess, program
+from tests.processes import ServerProcess
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+class Proxy(OwnedProcess):
+    """A proxy in front of a server of this machine."""
+
+    scheme = "http"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.upstream = ""
+
+    def before(self, server: ServerProcess) -> Self:
+        """Pass on to this one, whose `ALLOWED_ORIGINS` must have `address`, or pages could not connect."""
+        self.upstream = server.address.removeprefix("http://")
+        return self
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Nginx(Proxy):
+    """With `http.conf`."""
+
+    def command(self) -> Sequence[str]:
+        return [program("nginx", "nginx"), "-c", str(self._configured()), "-g", "daemon off;"]
+
+    def _configured(self) -> Path:
+        copy = self.folder / "nginx"
+        shutil.copytree(DEPLOY / "nginx", copy, dirs_exist_ok=True)
+        _replace(copy / "upstream.conf", "127.0.0.1:5000", self.upstream)
+        _replace(copy / "http.conf", "listen 80;", f"listen 127.0.0.1:{self.port};")
+        _replace(copy / "nginx.conf", "user www-data;", f"user {getpass.getuser()};")
+        _replace(copy / "nginx.conf", "pid /run/nginx-parley.pid;", f"pid {self.folder}/pid;")
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        paths = "".join(f"    {kind}_temp_path {self.folder}/{kind};\n" for kind in kinds)
+        _replace(copy / "nginx.conf", "http {\n", f"http {{\n{paths}")
+        return copy / "nginx.conf"
+
+
+class NginxWithTLS(Nginx):
+    """With `https.conf`, and a certificate in `folder`."""
+
+    scheme = "https"
+
+    def _configured(self) -> Path:
+        main = super()._configured()
+        site = main.with_name("https.conf")
+        _replace(main, "include http.conf;", "include https.conf;")
+        _replace(site, "listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;")
+        _replace(site, "listen 80;", f"listen unix:{self.folder}/plain.sock;")
+        _replace(site, "/etc/ssl/parley/", f"{self.folder}/")
+        return main
+
+
+class HAProxy(Proxy):
+    """Its file reads two addresses from the environment."""
+
+    def command(self) -> Sequence[str]:
+        listen, server = f"PARLEY_LISTEN=127.0.0.1:{self.port}", f"PARLEY_SERVER={self.upstream}"
+        return ["env", listen, server, program("haproxy", "haproxy"), "-f", str(DEPLOY / "haproxy" / "haproxy.cfg")]
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text("utf-8")
+    assert re.search(re.escape(old), text), f"{file.name} has no {old!r}"
+    file.write_text(text.replace(old, new), "utf-8")
