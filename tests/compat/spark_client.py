@@ -69,7 +69,9 @@ class Script:
 
     def frames(self) -> list[Any]:
         """Everything up to the end of the connection."""
-        return [json.loads(message) for message in iter(self.socket.recv, "")]
+        frames = [json.loads(message) for message in iter(self.socket.recv, "")]
+        self.socket.shutdown()
+        return frames
 
     def leave(self) -> None:
         self.socket.close(timeout=0)
