@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from config import ConfigError
 
 Application = Callable[..., Any]
+_Address = IPv4Address | IPv6Address
 
 
 def behind_proxies(application: Application, trusted: Iterable[str]) -> Application:
@@ -17,34 +18,41 @@ def behind_proxies(application: Application, trusted: Iterable[str]) -> Applicat
     Of `X-Forwarded-For` the last address counts that is not a proxy's: what stands before it is the client's word.
 
     Raises:
-        ConfigError: One of `trusted` is no address.
+        ConfigError: One of `trusted` is neither an address nor a network.
     """
-    proxies = {_plain(address) for address in trusted}
-    if None in proxies:
-        raise ConfigError(
-            "TRUSTED_PROXIES must list IP addresses, such as 127.0.0.1,10.0.0.2.",
-            "TRUSTED_PROXIES 应为以逗号分隔的 IP 地址，如 127.0.0.1,10.0.0.2。",
-        )
+    networks = [_network(entry) for entry in trusted]
+
+    def is_proxy(address: _Address | None) -> bool:
+        return address is not None and any(address in network for network in networks)
 
     def serve(environ: dict[str, Any], start_response: Any) -> Any:
-        if _plain(environ.get("REMOTE_ADDR", "")) in proxies:
+        if is_proxy(_address(environ.get("REMOTE_ADDR", ""))):
             seen = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-            for address in map(_plain, reversed(seen)):
+            for address in map(_address, reversed(seen)):
                 if address is None:
                     break
-                environ["REMOTE_ADDR"] = address
-                if address not in proxies:
+                environ["REMOTE_ADDR"] = str(address)
+                if not is_proxy(address):
                     break
         return application(environ, start_response)
 
-    return serve if proxies else application
+    return serve if networks else application
 
 
-def _plain(written: str) -> str | None:
+def _network(written: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(written.strip())
+    except ValueError:
+        raise ConfigError(
+            "TRUSTED_PROXIES must list IP addresses or networks, such as 127.0.0.1,10.42.0.0/16.",
+            "TRUSTED_PROXIES 应为以逗号分隔的 IP 地址或网段，如 127.0.0.1,10.42.0.0/16。",
+        ) from None
+
+
+def _address(written: str) -> _Address | None:
     """An address in its one form; None for what is none."""
     try:
         address = ip_address(written.strip())
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+    return getattr(address, "ipv4_mapped", None) or address

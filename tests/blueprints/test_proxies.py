@@ -19,6 +19,9 @@ from tests.servers import Stand
         ("10.0.0.1", "1.2.3.4, 203.0.113.7", "203.0.113.7"),  # the client wrote the first
         ("10.0.0.1", "1.2.3.4, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
         ("10.0.0.1", "2001:DB8::1", "2001:db8::1"),
+        ("10.0.0.1", "1.2.3.4, 203.0.113.7, 10.42.7.1", "203.0.113.7"),
+        ("10.42.255.1", "203.0.113.7", "203.0.113.7"),
+        ("10.43.0.1", "203.0.113.7", "10.43.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "203.0.113.7, nonsense", "10.0.0.1"),
         ("203.0.113.9", "203.0.113.7", "203.0.113.9"),  # no proxy of ours
@@ -28,7 +31,7 @@ def test_the_address_is_the_last_a_proxy_saw(peer: str, forwarded: str, client: 
     def told(environ: dict[str, Any], start_response: Any) -> Any:
         return environ["REMOTE_ADDR"]
 
-    serve = behind_proxies(told, ("10.0.0.1", "10.0.0.2"))
+    serve = behind_proxies(told, ("10.0.0.1", "10.0.0.2", "10.42.0.0/16"))
     assert serve({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, None) == client
 
 
@@ -42,6 +45,8 @@ def test_strangers_behind_a_proxy_are_different_guests(site_env: dict[str, str])
     stand.site.close()
 
 
-def test_what_is_no_address_is_refused(site_env: dict[str, str]) -> None:
+@pytest.mark.parametrize("written", ["proxy.example", "10.0.0.1/8"])
+def test_what_is_no_address_is_refused(site_env: dict[str, str], written: str) -> None:
+    """Nor a network: of `10.0.0.1/8` nobody could say what was meant."""
     with pytest.raises(ConfigError, match="TRUSTED_PROXIES"):
-        Stand({**site_env, "TRUSTED_PROXIES": "proxy.example"})
+        Stand({**site_env, "TRUSTED_PROXIES": written})
