@@ -166,6 +166,13 @@ class DatabaseSettings:
         secret=True,
     )
     pool_size: int = setting(16, "Connections to MySQL kept open.", env="DATABASE_POOL_SIZE", minimum=1, maximum=500)
+    wait_s: float = setting(
+        0.0,
+        "Seconds a start waits for a MySQL that does not answer, before it gives up and says so.",
+        env="DATABASE_WAIT_S",
+        minimum=0,
+        maximum=3600,
+    )
 
 
 @dataclass(frozen=True, slots=True)

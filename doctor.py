@@ -194,10 +194,10 @@ def database_findings(settings: config.Settings) -> Iterator[Finding]:
             return
     if found == migrate.head():
         yield fine(f"The database answers and is up to date ({found}).", f"数据库可用，且已是最新（{found}）。")
-    elif found and found > migrate.head():
-        yield fault(
-            f"The database was written by a newer Parley ({found}): update this one, or restore a backup.",
-            f"数据库由更新版本的 Parley 写入（{found}）：请升级本程序，或恢复备份。",
+    elif migrate.is_newer(found or None):
+        yield note(
+            f"The database was brought up to date by a newer Parley ({found}): update this one, too.",
+            f"数据库已由更新版本的 Parley 升级（{found}）：请也升级本程序。",
         )
     else:
         yield fault(

@@ -1,7 +1,7 @@
-"""`python -m db upgrade | check | revision "What changes."`
+"""`python -m db upgrade | backup FILE | restore FILE | check | revision "What changes."`
 
-`upgrade` works on the database the settings name; the other two, unless told a scratch database with `--url`, on one
-of their own that they throw away.
+The first three work on the database the settings name; the other two, unless told a scratch database with `--url`, on
+one of their own that they throw away.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 
 import config
-from db import migrate
+from db import backup, migrate
 from db.engine import make_engine
+from db.errors import DatabaseBusy
 
 
 def main(arguments: list[str]) -> int:
@@ -21,14 +22,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--url", help="the database")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("upgrade", help="bring the schema up to date")
+    for name, does in (("backup", "copy the database into FILE, while the server runs"), ("restore", "put it back")):
+        commands.add_parser(name, help=does).add_argument("file", type=Path, metavar="FILE")
     commands.add_parser("check", help="fail when the models and the migrations differ")
     revision = commands.add_parser("revision", help="write the next migration")
     revision.add_argument("message", help="one sentence saying what changes")
     asked = parser.parse_args(arguments)
 
-    if asked.command == "upgrade":
-        migrate.upgrade(asked.url or _configured_url())
-        return 0
+    try:
+        if asked.command == "upgrade":
+            migrate.upgrade(asked.url or _configured_url())
+            return 0
+        if asked.command == "backup":
+            backup.backup(asked.url or _configured_url(), asked.file)
+            return 0
+        if asked.command == "restore":
+            backup.restore(asked.url or _configured_url(), asked.file)
+            return 0
+    except (DatabaseBusy, backup.BackupRefused) as refused:
+        print(refused, file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
         url = asked.url or f"sqlite:///{folder}/scratch.sqlite3"
         migrate.upgrade(url)

@@ -19,16 +19,20 @@ from db.errors import DatabaseBusy
 
 READ_ONLY = "parley_read_only"
 """Execution option of a connection that promises to write nothing."""
-POOL_TIMEOUT_S = 2.0
+POOL_TIMEOUT_S = 1.5
 LOCK_TIMEOUT_S = 5.0
+SCHEMA_LOCK_S = 60.0
+ANSWER_S = 10.0
+"""How long MySQL may take for one statement. A server that hangs is given up after that."""
 _SQLITE_CONNECTIONS = 4  # more would only hold more page caches: calls never overlap, only open transactions do
 
 
-def make_engine(url: str, *, pool_size: int = 16) -> Engine:
+def make_engine(url: str, *, pool_size: int = 16, answer_s: float | None = ANSWER_S) -> Engine:
     """The engine of `url`; opens nothing yet.
 
     Args:
         pool_size: Connections to MySQL kept open; a caller that finds all taken waits `POOL_TIMEOUT_S`.
+        answer_s: How long MySQL may take for one statement; None for as long as it likes.
 
     Raises:
         ValueError: Neither a SQLite file nor `mysql+pymysql`.
@@ -37,11 +41,11 @@ def make_engine(url: str, *, pool_size: int = 16) -> Engine:
     if address.get_backend_name() == "sqlite":
         return _sqlite(address)
     if address.drivername in ("mysql+pymysql", "mariadb+pymysql"):
-        return _mysql(address, pool_size)
+        return _mysql(address, pool_size, answer_s)
     raise ValueError("The database must be a SQLite file or mysql+pymysql.")
 
 
-def _mysql(address: URL, pool_size: int) -> Engine:
+def _mysql(address: URL, pool_size: int, answer_s: float | None) -> Engine:
     return create_engine(
         address.update_query_dict({"charset": "utf8mb4"}),
         isolation_level="READ COMMITTED",
@@ -53,10 +57,12 @@ def _mysql(address: URL, pool_size: int) -> Engine:
         pool_recycle=1800,
         connect_args={
             "connect_timeout": 5,
-            "read_timeout": 30,
-            "write_timeout": 30,
+            "read_timeout": answer_s,
+            "write_timeout": answer_s,
             # Strict: a value that does not fit is an error, never cut short.
             "init_command": f"SET SESSION innodb_lock_wait_timeout={LOCK_TIMEOUT_S:.0f},"
+            # What waits for a newer release's change of the schema is told to come again; the change itself waits.
+            f" lock_wait_timeout={max(LOCK_TIMEOUT_S, 1) if answer_s else SCHEMA_LOCK_S:.0f},"
             " sql_mode=CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
         },
     )

@@ -1,8 +1,12 @@
-"""Bringing a database to the newest schema, and telling whether it is there."""
+"""Bringing a database to the newest schema, and telling whether this program can work on the one it finds."""
 
 from __future__ import annotations
 
+import logging
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +14,66 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import make_engine
-from db.errors import translate
+from db.errors import DatabaseUnavailable, explain
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
+logger = logging.getLogger(__name__)
+
+LOCK_S = 600
+"""How long a start waits for another one that is just changing the schema."""
 _FOLDER = Path(__file__).parent / "migrations"
+_PAUSE_S = 0.5
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, *, wait_s: float = 0.0) -> None:
     """Make or bring up to date the schema at `url`; next to nothing to do when it is current.
 
+    A schema newer than this program is left as it is: during an upgrade the release before works on.
+
+    Args:
+        wait_s: How long to wait for a server that cannot be reached.
+
     Raises:
-        RuntimeError: The database was written by a newer version of this program.
-        DatabaseUnavailable: It cannot be reached or written.
+        DatabaseUnavailable: It cannot be reached or used; the message says what to do.
     """
-    engine = make_engine(url, pool_size=1)
-    try:
-        if current(engine) != head():
-            _upgrade(engine)
-    except DBAPIError as error:
-        raise translate(error) or error from error
-    finally:
-        engine.dispose()
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            _upgrade_if_older(url)
+            return
+        except DBAPIError as error:
+            refusal = explain(error, url)
+        if not refusal.may_pass or time.monotonic() >= deadline:
+            raise refusal
+        logger.warning("waiting for the database: %s", refusal)
+        time.sleep(_PAUSE_S)
+
+
+def misfits(engine: Engine) -> list[str]:
+    """What keeps this program from working on the schema: columns it needs, and columns it knows not to fill."""
+    from db.models import Turn
+
+    inspector = inspect(engine)
+    found = []
+    for table in Turn.metadata.sorted_tables:
+        if not inspector.has_table(table.name):
+            found.append(f"{table.name} is missing")
+            continue
+        there = {column["name"]: column for column in inspector.get_columns(table.name)}
+        found += [f"{table.name}.{name} is missing" for name in table.columns.keys() - there.keys()]
+        found += [
+            f"{table.name}.{name} must be filled"
+            for name in there.keys() - table.columns.keys()
+            if not there[name]["nullable"] and there[name]["default"] is None
+        ]
+    return sorted(found)
+
+
+def is_newer(revision: str | None) -> bool:
+    """Whether a database at `revision` was written by a program that knows more migrations than this one."""
+    return revision is not None and not list((_FOLDER / "versions").glob(f"{revision}_*.py"))
 
 
 def head() -> str:
@@ -72,14 +113,53 @@ def revise(engine: Engine, message: str) -> Path:
     return _FOLDER / "versions" / f"{number}_{slug}.py"
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade_if_older(url: str) -> None:
+    engine = make_engine(url, pool_size=1)
+    try:
+        found = current(engine)
+        if is_newer(found):
+            if wrong := misfits(engine):
+                raise DatabaseUnavailable(
+                    f"The database was changed by a newer version ({found}) that this one cannot work with:"
+                    f" {', '.join(wrong)}. Start that version, or restore a backup.\n"
+                    f"数据库已由更新的版本（{found}）修改，本版本无法使用：请启动该版本，或恢复备份。"
+                )
+            logger.warning("the database is at revision %s, newer than this program's %s", found, head())
+        elif found != head():
+            _upgrade(url)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(url: str) -> None:
     from alembic import command
 
-    found = current(engine)
-    if found is not None and found > head():
-        raise RuntimeError(f"The database is at revision {found}; this program knows only up to {head()}.")
-    with engine.connect() as connection:
-        command.upgrade(_config(connection), "head")
+    # Changing a large table may take its time.
+    engine = make_engine(url, pool_size=1, answer_s=None)
+    try:
+        with engine.connect() as connection, _alone(connection):
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Let no other program change the schema meanwhile: whoever comes second finds it done.
+
+    On SQLite the transaction itself does so: it begins with the write lock, before the revision is read.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    name = text("SELECT GET_LOCK(CONCAT('parley:', MD5(DATABASE())), :wait_s)")
+    if connection.scalar(name, {"wait_s": LOCK_S}) != 1:
+        raise DatabaseUnavailable("Another program is changing this database's schema.\n另有程序正在修改数据库结构。")
+    try:
+        yield
+    finally:
+        connection.scalar(text("SELECT RELEASE_LOCK(CONCAT('parley:', MD5(DATABASE())))"))
         connection.commit()
 
 

@@ -124,13 +124,13 @@ def assemble(
 
     Raises:
         config.ConfigError: A vendor's setting is wrong.
-        db.errors.DatabaseUnavailable: The database cannot be reached.
+        db.errors.DatabaseUnavailable: The database cannot be reached or used; the message says what to do.
     """
     clock = clock or SystemClock()
     with ExitStack() as stack:
         instance = Instance(settings.server.data_dir)
         stack.callback(instance.close)
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, wait_s=settings.database.wait_s)
         engine = make_engine(settings.database_url, pool_size=settings.database.pool_size)
         stack.callback(engine.dispose)
         if (flushing := start_checkpoints(engine)) is not None:

@@ -6,6 +6,7 @@ from gevent import monkey
 monkey.patch_all()
 
 from tests.databases import (  # noqa: F401
+    bare_database_url,
     clock,
     database_url,
     engine,

@@ -125,6 +125,19 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(params=KINDS)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bare.sqlite3'}"
+        return
+    server = make_url(str(request.getfixturevalue("mariadb_url")))
+    bare = server.set(database=f"{server.database}_bare")
+    _execute(server, f"CREATE DATABASE {bare.database} CHARACTER SET utf8mb4")
+    yield bare.render_as_string(hide_password=False)
+    _execute(server, f"DROP DATABASE {bare.database}")
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     engine = make_engine(database_url, pool_size=8)

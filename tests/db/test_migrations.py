@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
@@ -12,6 +13,7 @@ from db import __main__ as command
 from db import migrate
 from db.engine import make_engine
 from db.migrate import _config
+from tests.processes import ROOT
 
 
 def test_models_and_migrations_agree(engine: Engine) -> None:
@@ -42,14 +44,14 @@ def test_the_head_read_off_the_files_is_alembics(engine: Engine) -> None:
     assert migrate.current(engine) == migrate.head()
 
 
-def test_a_newer_database_is_refused(sqlite_url: str) -> None:
-    """An older program does not touch what it does not understand."""
-    engine = make_engine(sqlite_url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+def test_many_who_start_at_once_upgrade_once(bare_database_url: str) -> None:
+    """Whoever comes second waits, and finds it done."""
+    command = [sys.executable, "-m", "db", "--url", bare_database_url, "upgrade"]
+    starts = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
 
-    with pytest.raises(RuntimeError, match="9999"):
-        migrate.upgrade(sqlite_url)
+    assert [(start.wait(), start.stderr.read()) for start in starts if start.stderr] == [(0, "")] * 4
+    engine = make_engine(bare_database_url)
+    assert migrate.differences(engine) == []
     engine.dispose()
 
 
