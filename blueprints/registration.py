@@ -6,7 +6,19 @@ import re
 
 import flask
 
-from blueprints import access, accounts, audio, conversations, health, images, openai, pages, pictures, spark_keys, turns
+from blueprints import (
+    access,
+    accounts,
+    audio,
+    conversations,
+    health,
+    images,
+    openai,
+    pages,
+    pictures,
+    spark_keys,
+    turns,
+)
 from blueprints.compat.backend import CompatBlueprint
 from blueprints.compat.mounting import Compat, own_rules, refusal_in_shape
 from blueprints.contracts import routes as contracts

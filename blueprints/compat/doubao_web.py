@@ -43,7 +43,6 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     pages = Pages(services.settings.doubao_web.templates)
     sheets = Sheets(services.uow, services.conversations)
     members = _Members(services, callers)
-    starting: set[str] = set()  # conversations; looked at and added to without a yield in between
 
     @blueprint.get("/register")
     def register() -> flask.Response:
@@ -140,14 +139,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
             model=first_of(services.catalogue, "ark"),
         )
         services.conversations.get(identity.user_id, asked.conversation or "")
-        if asked.conversation in starting:
-            raise Conflict("The answer before this question is still being written.", field="parent")
-        starting.add(asked.conversation or "")
-        try:
-            following = services.text_turns.start(identity, asked)
-        finally:
-            starting.discard(asked.conversation or "")
-        return told(Answer(services, streams, identity, following))
+        return told(Answer(services, streams, identity, services.text_turns.start(identity, asked)))
 
     return blueprint
 

@@ -134,9 +134,13 @@ class Conversations:
             search.index_title(session, row)
         return row
 
-    def owned(self, session: Session, user_id: str, conversation_id: str) -> Conversation:
-        """The user's conversation. Raises `NotFound`."""
-        row = session.get(Conversation, conversation_id)
+    def owned(self, session: Session, user_id: str, conversation_id: str, *, hold: bool = False) -> Conversation:
+        """The user's conversation. Raises `NotFound`.
+
+        Args:
+            hold: Let nobody else, in whichever process, hold it until the transaction ends.
+        """
+        row = session.get(Conversation, conversation_id, with_for_update=hold)
         if row is None or row.user_id != user_id:
             raise NotFound("There is no such conversation.")
         return row

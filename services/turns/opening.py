@@ -84,7 +84,8 @@ class Opening:
             return self._ask_apart(session, identity, request, card, request.history)
         if request.conversation is not None:
             with _naming("conversation"):
-                conversation = self._conversations.owned(session, user_id, request.conversation)
+                # Of two questions at once, at two workers perhaps, the second must see the first one's answer running.
+                conversation = self._conversations.owned(session, user_id, request.conversation, hold=True)
         elif request.parent is not None:
             raise InvalidRequest("parent needs the conversation it is in.", field="conversation")
         else:

@@ -238,6 +238,43 @@ def test_one_answer_at_a_time_in_a_conversation(stand: Stand) -> None:
     assert len(client.get(f"/get-messages?session_id={session}").get_json()) == 2
 
 
+def test_of_many_questions_at_once_at_two_servers_one_is_answered(
+    either_stand: Stand, database_url: str, site_env: dict[str, str]
+) -> None:
+    """Whichever process they come to: the database decides."""
+    stands = [either_stand, Stand({**site_env, "DATABASE_URL": database_url})]
+    go = Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        go.wait(10)
+        yield TextDelta("done")
+        yield Stop("stop")
+
+    for stand in stands:
+        stand.provider.script = script
+    client = member(stands[0].site)
+    session, cookie = session_of(client), client.get_cookie("parley_session")
+    assert cookie is not None
+
+    def click(number: int) -> tuple[int, str]:
+        other = stands[number % 2].site.client()
+        other.set_cookie("parley_session", cookie.value)
+        reply = ask(other, session, f"question {number}")
+        return reply.status_code, reply.text
+
+    clicks = [gevent.spawn(click, number) for number in range(10)]
+    with gevent.Timeout(20):
+        while sum(click.ready() for click in clicks) < 9:
+            gevent.sleep(0.01)
+    go.set()
+    gevent.joinall(clicks, timeout=20, raise_error=True)
+    told = sorted(click.value for click in clicks)
+    assert told[0] == (200, "done")
+    assert [status for status, _ in told[1:]] == [409] * 9
+    assert len(client.get(f"/get-messages?session_id={session}").get_json()) == 2
+    stands[1].site.close()
+
+
 def test_a_failure_before_the_first_word_has_its_status(stand: Stand) -> None:
     def fail(request: ChatRequest) -> Iterator[Any]:
         yield ReasoningDelta("hm")
