@@ -150,6 +150,9 @@ class ServerSettings:
     max_connections: int = setting(
         10_000, "Connections served at once; more are answered 503.", env="MAX_CONNECTIONS", minimum=1
     )
+    workers: int = setting(
+        1, "Processes that serve the port together; more than one needs Redis.", env="WORKERS", minimum=1, maximum=32
+    )
     drain_s: float = setting(
         5.0, "Seconds running answers are given to end when the server is stopped.", env="DRAIN_S", minimum=0
     )
@@ -434,6 +437,7 @@ def load(env: Mapping[str, str]) -> Settings:
             f"FLASK_SECRET_KEY 必须设置，因为 HOST 是 {settings.server.host}：否则任何人都能伪造会话。"
             "请在 .env 中填入 32 个以上的随机字符。",
         )
+    _check_workers(settings)
     if settings.database.url and not settings.database.url.startswith(("sqlite:", "mysql+pymysql:")):
         raise ConfigError(
             "DATABASE_URL must begin with sqlite:/// or mysql+pymysql://.",
@@ -445,6 +449,22 @@ def load(env: Mapping[str, str]) -> Settings:
             "REDIS_URL 应以 redis://、rediss:// 或 unix:// 开头。",
         )
     return settings
+
+
+def _check_workers(settings: Settings) -> None:
+    wanted = settings.server.workers
+    if wanted > 1 and os.name == "nt":
+        raise ConfigError(
+            f"WORKERS is {wanted}, but on Windows one process serves the port. Set WORKERS=1.",
+            f"WORKERS 为 {wanted}，但 Windows 上只能由一个进程服务。请设置 WORKERS=1。",
+        )
+    if wanted > 1 and not settings.redis.address:
+        raise ConfigError(
+            f"WORKERS is {wanted}, and several workers are one server only through Redis."
+            " Start a Redis and set REDIS_URL, such as REDIS_URL=redis://127.0.0.1:6379/0; or set WORKERS=1.",
+            f"WORKERS 为 {wanted}，而多个工作进程须经由 Redis 才能成为同一个服务器。"
+            "请启动 Redis 并设置 REDIS_URL，如 REDIS_URL=redis://127.0.0.1:6379/0；或设置 WORKERS=1。",
+        )
 
 
 def slices() -> Iterator[tuple[dataclasses.Field[Any], type]]:

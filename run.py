@@ -618,6 +618,11 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--host", help=say("address to listen on (HOST)", "监听地址（HOST）"))
     parser.add_argument("--port", type=int, help=say("port to listen on (PORT)", "监听端口（PORT）"))
     parser.add_argument(
+        "--workers",
+        type=int,
+        help=say("processes that serve the port together (WORKERS)", "共同服务该端口的进程数（WORKERS）"),
+    )
+    parser.add_argument(
         "--slim",
         action="store_true",
         help=say("leave out the engines that read and listen without a key", "不安装无需密钥的本地识别引擎"),
@@ -655,6 +660,8 @@ def main(arguments: list[str]) -> int:
         os.environ["HOST"] = options.host
     if options.port is not None:
         os.environ["PORT"] = str(options.port)
+    if options.workers is not None:
+        os.environ["WORKERS"] = str(options.workers)
     check_python()
     if options.command == "doctor":
         return become("doctor.py", *(["--offline"] if options.offline else []))

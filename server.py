@@ -6,6 +6,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc
+import os
 import sys
 
 sys.modules["aiohttp"] = None  # type: ignore[assignment]  # wanted by a client of python-engineio's that is not used:
@@ -14,20 +15,26 @@ sys.modules["aiohttp"] = None  # type: ignore[assignment]  # wanted by a client 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import flask
 from flask import Flask
 
 import config
+from blueprints.compat.backend import Backend
+from blueprints.compat.places import places
 from blueprints.registration import register
 from db.errors import DatabaseBusy
+from db.migrate import upgrade
 from services.assembly import Services, assemble
+from services.discovery import collect
 from services.errors import ChatError
-from services.instance import kept_secret
-from services.telemetry.logs import configure_logging
+from services.instance import Instance, kept_secret
+from services.telemetry.logs import configure_logging, name_worker
 from sockets.gateway import Gateway
-from sockets.serving.worker import Worker
+from sockets.serving.affinity import Siblings
+from sockets.serving.post import Post
+from sockets.serving.worker import Worker, listen
 
 del sys.modules["aiohttp"]
 
@@ -48,22 +55,28 @@ class Application:
     def wsgi(self) -> Callable[..., Any]:
         return self.flask.wsgi_app
 
-    def worker(self) -> Worker:
-        """What serves it, on the address of the settings."""
-        server = self.services.settings.server
-        return Worker(
-            self.wsgi,
-            server.host,
-            server.port,
-            engine=self.gateway.socketio.server.eio,
-            limits=self.gateway.limits,
-            endpoints=self.gateway.endpoints,
-        )
-
-    def other_workers(self) -> list[Worker]:
-        """What serves the other ports, on the same host."""
-        host, limits = self.services.settings.server.host, self.gateway.limits
-        return [Worker(app.wsgi_app, host, port, limits=limits) for port, app in self.others.items()]
+    def workers(self, post: Post | None = None, siblings: Siblings | None = None) -> list[Worker]:
+        """What serves it, on the address of the settings or at its post; then what serves the other ports."""
+        server, limits = self.services.settings.server, self.gateway.limits
+        listeners = dict(post.listeners) if post is not None else {}
+        first = next(iter(listeners), server.port)
+        found = [
+            Worker(
+                self.wsgi,
+                server.host,
+                server.port,
+                engine=self.gateway.socketio.server.eio,
+                limits=limits,
+                endpoints=self.gateway.endpoints,
+                listener=listeners.get(first),
+                siblings=siblings,
+            )
+        ]
+        for port, app in self.others.items():
+            if post is not None and port not in listeners:
+                raise config.ConfigError(f"COMPAT asks for port {port}, which is opened at a restart only.")
+            found.append(Worker(app.wsgi_app, server.host, port, limits=limits, listener=listeners.get(port)))
+        return found
 
     def close(self) -> None:
         """Let everything go, last built first."""
@@ -93,23 +106,81 @@ def serve(env: Mapping[str, str]) -> int:
     """
     settings = config.load(env)
     configure_logging(settings.server)
+    if settings.server.workers > 1:
+        supervise(settings)
     application = create_app(settings, env)
-    # What was built stays: the collector need not walk it again, some 90 ms each time with the hub standing still.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    _settle()
     try:
-        worker, others = application.worker(), application.other_workers()
-        for each in (worker, *others):
-            each.start()
-        print(_ready(application.services, *worker.address), flush=True)
-        worker.run()
+        workers = application.workers()
+        for worker in workers:
+            worker.start()
+        print(_ready(application.services, *workers[0].address), flush=True)
+        workers[0].run()
         application.services.turns.drain(settings.server.drain_s)
-        for each in (worker, *others):
-            each.stop()
+        for worker in workers:
+            worker.stop()
     finally:
         application.close()
     return 0
+
+
+def supervise(settings: config.Settings) -> NoReturn:
+    """Make what is made once, listen, and become the process that keeps `WORKERS` workers.
+
+    Raises:
+        config.ConfigError: An address cannot be had.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    from sockets.serving import supervisor  # it brings gunicorn, which one process has no use for
+
+    server = settings.server
+    Instance(server.data_dir).close()
+    kept_secret(server.data_dir)
+    upgrade(settings.database_url)
+    others = {place.port for place in places(collect("blueprints.compat", Backend), settings.compat.backends)} - {0}
+    given = int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+    listeners = [] if given else [listen(server.host, port) for port in (server.port, *sorted(others))]
+    supervisor.become(
+        "server:serve_at",
+        listeners=listeners,
+        workers=server.workers,
+        drain_s=server.drain_s,
+        log_level="debug" if server.debug else server.log_level,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def serve_at(post: Post) -> None:
+    """Serve as one of several workers, in a process of its own, until told to end."""
+    env = config.environment(ROOT)
+    settings = config.load(env)
+    configure_logging(settings.server)
+    application = create_app(settings, env)
+    siblings = Siblings(settings.server.data_dir, application.services.instance)
+    siblings.report = application.services.metrics.exposition
+    name_worker(siblings.name)
+    _settle()
+    try:
+        workers = application.workers(post, siblings)
+        for worker in workers:
+            worker.start()
+        if post.first_word.take():
+            print(_ready(application.services, *workers[0].address), flush=True)
+        workers[0].run_at(post)
+        for worker in workers:
+            worker.leave()
+        application.services.turns.drain(settings.server.drain_s)
+        for worker in workers:
+            worker.stop()
+    finally:
+        application.close()
+
+
+def _settle() -> None:
+    """What was built stays: the collector need not walk it again, some 90 ms each time with the hub standing still."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def reset_password(env: Mapping[str, str], name: str) -> int:

@@ -69,6 +69,7 @@ class Services:
     """Everything the edges may use."""
 
     settings: Settings
+    instance: str
     engine: Engine
     uow: UnitOfWork
     clock: Clock
@@ -103,9 +104,9 @@ class Services:
             return False
         return True
 
-    def hears_others(self) -> bool:
-        """Whether what other workers say reaches this one, for readiness."""
-        return not (isinstance(self.logs, RedisLogs) and self.logs.deaf)
+    def relay_works(self) -> bool:
+        """Whether turns go from worker to worker, for readiness."""
+        return not isinstance(self.logs, RedisLogs) or self.logs.works
 
 
 def assemble(
@@ -169,6 +170,7 @@ def assemble(
             recovery.run()
         sweeper = gevent.spawn(_sweep_daily, built["uow"], clock, built["pictures"].store)
         stack.callback(sweeper.kill)
+        built["instance"] = instance.name
         return Services(settings=settings, engine=engine, clock=clock, close=stack.pop_all().close, **built)
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from config import ServerSettings
 
-FIELDS = ("turn", "user", "method", "path", "status", "reason", "code", "entries", "charged", "duration_ms")
+FIELDS = ("worker", "turn", "user", "method", "path", "status", "reason", "code", "entries", "charged", "duration_ms")
 """What a call may add with `extra={...}`: ids, sizes, durations, codes. Never text, never secrets."""
 
 _BOUND_VALUES = re.compile(r"\[parameters: .*")
@@ -70,6 +70,18 @@ def configure_logging(settings: ServerSettings, stream: TextIO | None = None) ->
     # These tell of every packet, with what is in it, or of nothing an owner would act on.
     for name in ("engineio", "socketio", "urllib3", "sqlalchemy.engine", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def name_worker(name: str) -> None:
+    """Have every line say which of several workers wrote it."""
+    make = logging.getLogRecordFactory()
+
+    def named(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        record.worker = name
+        return record
+
+    logging.setLogRecordFactory(named)
 
 
 def _clean(text: str) -> str:

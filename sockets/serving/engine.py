@@ -20,7 +20,7 @@ from services.ids import new_secret
 
 from .complaints import Complaints
 from .crew import crew
-from .engine_socket import EngineSocket
+from .engine_socket import SHUTDOWN, EngineSocket
 from .frame import Frame
 from .limits import ServingLimits
 from .origins import OriginPolicy
@@ -29,6 +29,8 @@ from .violation import Violation
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
+
+_BATCH_S = 0.05
 
 quiet = logging.getLogger("parley.engineio")
 quiet.setLevel(logging.WARNING)  # python-engineio logs session ids and message texts at INFO
@@ -45,6 +47,10 @@ class Refused(Exception):
 
 def bad_request(message: str) -> Refused:
     return Refused("400 Bad Request", 3, message)
+
+
+def unknown_session() -> Refused:
+    return Refused("400 Bad Request", 1, "Session ID unknown")
 
 
 def cookie_named(name: str, environ: Environ) -> str:
@@ -88,12 +94,14 @@ class Engine(engineio.Server):
         self._credential = credential
         self._unjoined: Counter[str] = Counter()
         self._stopping = False
+        #: Begins the id of every session where there are several workers, so that requests find theirs.
+        self.worker_name = ""
 
     # For python-socketio
 
     def generate_id(self) -> str:
         """256 random bits: for a client without a credential, the session id is its only secret."""
-        return new_secret()
+        return f"{self.worker_name}.{new_secret()}" if self.worker_name else new_secret()
 
     def send_packet(self, sid: str, pkt: engineio_packet.Packet) -> None:
         session = self.sockets.get(sid)
@@ -130,7 +138,17 @@ class Engine(engineio.Server):
         """The worker stops: tell every client to come back elsewhere, let nobody new in. Never yields."""
         self._stopping = True
         for session in list(self.sockets.values()):
-            session.close("server shutdown", code=1001)
+            session.close(SHUTDOWN, code=1001)
+
+    def send_away(self, per_second: float, within_s: float) -> None:
+        """`goodbye`, but so many at a time that those they go to can take them. Yields, for up to `within_s`."""
+        self._stopping = True
+        sessions = list(self.sockets.values())
+        batch = max(1, round(max(per_second, len(sessions) / within_s) * _BATCH_S))
+        for start in range(0, len(sessions), batch):
+            for session in sessions[start : start + batch]:
+                session.close(SHUTDOWN, code=1001)
+            gevent.sleep(_BATCH_S)
 
     def _forget_stranger(self, session: EngineSocket) -> None:
         address, session.address_counted = session.address_counted, ""
@@ -207,7 +225,7 @@ class Engine(engineio.Server):
     def _session(self, sid: str, environ: Environ) -> EngineSocket:
         session: EngineSocket | None = self.sockets.get(sid)
         if session is None:
-            raise Refused("400 Bad Request", 1, "Session ID unknown")
+            raise unknown_session()
         if session.credential and not hmac.compare_digest(session.credential, self._fingerprint(environ)):
             raise Refused("403 Forbidden", 4, "This session was opened with another credential.")
         return session
@@ -273,7 +291,10 @@ class Engine(engineio.Server):
         if session.polled:
             session.violate(Violation("two polls at once"))
             raise bad_request("Two polls at once")
-        return "200 OK", b"\x1e".join(frame.polling for frame in session.poll())
+        frames = session.poll()
+        if not frames:
+            raise unknown_session()
+        return "200 OK", b"\x1e".join(frame.polling for frame in frames)
 
     def _post(self, session: EngineSocket, environ: Environ) -> tuple[str, bytes]:
         if session.posting:
@@ -281,12 +302,14 @@ class Engine(engineio.Server):
             raise bad_request("Two posts at once")
         session.posting = True
         try:
-            session.receive_payload(self._body(session, environ))
+            taken = session.receive_payload(self._body(session, environ))
         except Violation as violation:
             session.violate(violation)
             raise bad_request(violation.kind) from None
         finally:
             session.posting = False
+        if not taken:
+            raise bad_request("The session ended before all of it was taken")
         return "200 OK", b"ok"
 
     def _body(self, session: EngineSocket, environ: Environ) -> bytes:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("parley.serving")
 
 PING_FRAME, NOOP_FRAME, CLOSE_FRAME = Frame(b"2"), Frame(b"6"), Frame(b"1")
+SHUTDOWN = "server shutdown"
+"""Why a session ends whose client is to come back, to another worker or after a restart."""
 _UPGRADING_POLL_S = 0.1
 _PROBE_ANSWER = websocket_frame(TEXT, b"3probe")
 
@@ -53,6 +55,8 @@ class EngineSocket:
         "_probe",
         "_probe_timer",
         "_probed",
+        "_returns",
+        "_said_goodbye",
         "_websocket",
         "address",
         "address_counted",
@@ -75,6 +79,8 @@ class EngineSocket:
         self.upgraded = False
         self.closed = False
         self.posting = False
+        self._said_goodbye = False
+        self._returns = False
         self.max_message_bytes = limits.max_message_bytes_before_join
         self._engine = engine
         self._packets = TokenBucket(limits.packets_per_s, limits.packets_burst)
@@ -153,12 +159,16 @@ class EngineSocket:
         elif payload == "3":
             self._heartbeat.pong()
         elif payload == "1":
+            self._said_goodbye = True
             self.close("client disconnect")
         else:
             raise Violation("unknown Engine.IO packet")
 
-    def receive_payload(self, body: bytes) -> None:
+    def receive_payload(self, body: bytes) -> bool:
         """Act on the body of a POST, all of it or none.
+
+        Returns:
+            False when the session ended under it, other than by the client's own word, and some of it was not taken.
 
         Raises:
             Violation: It is malformed or holds too many packets.
@@ -172,8 +182,9 @@ class EngineSocket:
         self._count(len(packets))
         for payload in [_decoded(packet) for packet in packets]:
             if self.closed:
-                return
+                return self._said_goodbye
             self.receive(payload)
+        return True
 
     def _count(self, packets: int) -> None:
         if not self._packets.take(packets):
@@ -310,16 +321,21 @@ class EngineSocket:
         self._mailbox = Mailbox(self._engine.limits.max_pending_bytes)
 
     def poll(self) -> list[Frame]:
-        """Wait for packets; a NOOP when the poll must end without any, a CLOSE when the session is over. Yields."""
+        """Wait for packets; a NOOP when the poll must end without any, a CLOSE when the session is over. Yields.
+
+        Nothing where the client is to open another session: a CLOSE would tell python-engineio's client not to.
+        """
         mailbox = self._mailbox
         if mailbox is None:
+            if self._returns:
+                return []
             return [CLOSE_FRAME if self.closed else NOOP_FRAME]
         limits = self._engine.limits
         # Between the probe and the takeover a client finishes its last poll, which may only reach us after the probe.
         probed = self._probe is not None and self._probed
         frames = mailbox.take(_UPGRADING_POLL_S if probed else limits.ping_interval_s + limits.ping_timeout_s)
         if self.closed:
-            return [*frames, CLOSE_FRAME]
+            return frames if self._returns else [*frames, CLOSE_FRAME]
         self._tell_drained()
         return frames or [NOOP_FRAME]
 
@@ -343,6 +359,7 @@ class EngineSocket:
         if self.closed:
             return
         self.closed = True
+        self._returns = reason == SHUTDOWN
         self._heartbeat.stop()
         websocket, self._websocket = self._websocket, None
         probe = self._probe

@@ -7,7 +7,6 @@ from typing import Any
 
 import flask
 import flask_socketio
-import socketio
 
 from .engine import Environ, cookie_named
 from .limits import ServingLimits
@@ -20,9 +19,8 @@ class ParleySocketIO(flask_socketio.SocketIO):
 
     def init_app(self, app: flask.Flask, **options: Any) -> None:
         path = options.pop("path").strip("/")
-        manager = options.pop("client_manager")
         self.manage_session = options.pop("manage_session")
-        self.server = SocketServer(client_manager=manager, **options)
+        self.server = SocketServer(**options)
         self.async_mode = self.server.async_mode
         app.extensions["socketio"] = self
         self.sockio_mw = flask_socketio._SocketIOMiddleware(self.server, app, socketio_path=path)
@@ -35,18 +33,16 @@ def make_socketio(
     allowed_origins: Iterable[str] = (),
     host: str = "127.0.0.1",
     port: int = 0,
-    message_queue: str = "",
-    channel: str = "parley",
     limits: ServingLimits | None = None,
     credential: Callable[[Environ], str] | None = None,
     path: str = "socket.io",
     manage_session: bool = False,
 ) -> flask_socketio.SocketIO:
-    """Put Socket.IO before a Flask application.
+    """Put Socket.IO before a Flask application. Rooms are this worker's: python-socketio's message queue would send
+    everything to every worker, and drop what it cannot deliver.
 
     Args:
         allowed_origins: See `origins.origin_allowed`, as are `host` and `port`, the address the worker is bound to.
-        message_queue: Redis URL of the queue that joins several workers; empty for none.
         credential: See `Engine`; by default the `Authorization` header and the cookie that holds Flask's session.
     """
     limits = limits or ServingLimits()
@@ -57,7 +53,6 @@ def make_socketio(
 
     return ParleySocketIO(
         flask_app,
-        client_manager=socketio.RedisManager(message_queue, channel=channel) if message_queue else None,
         limits=limits,
         origins=OriginPolicy(tuple(allowed_origins), host, port),
         credential=credential or header_or_session_cookie,

@@ -13,6 +13,7 @@ from gevent import monkey, pywsgi
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from . import upgrade
+from .affinity import asked_session
 from .http_request import BadRequest, body_length, parse_request_line, read_headers
 from .upgrade import UPGRADE_KEY, BadUpgrade, UnknownVersion, Upgrade
 
@@ -28,10 +29,15 @@ _SLOWEST_BODY_BYTES_PER_S = 32_768
 
 
 class DeadlineReader(io.RawIOBase):
-    """Reads from a socket until a moment; a peer that trickles gains nothing by it."""
+    """Reads from a socket until a moment; a peer that trickles gains nothing by it.
 
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
+    Args:
+        read: What was read from it already.
+    """
+
+    def __init__(self, sock: socket.socket, seconds: float, read: bytes = b"") -> None:
         self._sock = sock
+        self._read = read
         self._grants_time = False
         self._waits = True
         self._deadline = monotonic() + seconds
@@ -48,7 +54,15 @@ class DeadlineReader(io.RawIOBase):
         """From now on give only what is there already."""
         self._waits = False
 
+    def go_on_waiting(self) -> None:
+        """Undo `stop_waiting`."""
+        self._waits = True
+
     def readinto(self, buffer: Any) -> int | None:
+        if self._read:
+            count = min(len(self._read), len(buffer))
+            buffer[:count], self._read = self._read[:count], self._read[count:]
+            return count
         left = self._deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the peer took too long")
@@ -106,14 +120,15 @@ class Handler(pywsgi.WSGIHandler):
 
     server: Server
 
-    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+    def __init__(self, sock: Any, address: Any, server: Server, read: bytes = b"") -> None:
         self._limits = server.limits
-        self._reader = DeadlineReader(sock, server.limits.header_s)
+        self._reader = DeadlineReader(sock, server.limits.header_s, read)
         super().__init__(sock, address, server, rfile=io.BufferedReader(self._reader))
         self._first = True
         self._body_is_used_up = True
         self.switched = False
         self.idle = False
+        self._passed_on = False
 
     def handle(self) -> None:
         try:
@@ -122,7 +137,7 @@ class Handler(pywsgi.WSGIHandler):
             if isinstance(outcome, tuple):
                 self.socket.settimeout(self._limits.close_s)
                 self.socket.sendall(outcome[1])
-            if not self.switched and (isinstance(outcome, tuple) or not self._body_is_used_up):
+            if not self.switched and not self._passed_on and (isinstance(outcome, tuple) or not self._body_is_used_up):
                 self._linger()
         except OSError:
             pass
@@ -196,11 +211,30 @@ class Handler(pywsgi.WSGIHandler):
             return True
 
     def handle_one_response(self) -> None:
+        if self._pass_on():
+            self._passed_on = self.close_connection = True
+            return
         self._body_is_used_up = True
         super().handle_one_response()
         if not self._body.is_used_up:
             self._body_is_used_up = False
             self.close_connection = True
+
+    # Passing on
+
+    def _pass_on(self) -> bool:
+        """Give the connection to the worker that holds the session asked for, unless it is this one."""
+        siblings = self.server.siblings
+        if siblings is None or not self.environ["PATH_INFO"].startswith(self.server.socket_paths[0]):
+            return False
+        owner = siblings.owner(asked_session(self.environ["QUERY_STRING"]))
+        if not owner:
+            return False
+        self._reader.stop_waiting()
+        early = self.rfile.peek(1)
+        self._reader.go_on_waiting()
+        head = "".join((self.requestline.rstrip("\r\n"), "\r\n", *self.headers.headers, "\r\n")).encode("latin-1")
+        return siblings.pass_on(owner, self.socket, head + early)
 
     # Answering
 
@@ -240,6 +274,12 @@ class Handler(pywsgi.WSGIHandler):
         sock.setblocking(False)
         self.switched = self.close_connection = True
         return sock, early
+
+    def finalize_headers(self) -> None:
+        super().finalize_headers()
+        if self.server.leaving and not self.close_connection:
+            self.close_connection = True
+            self.response_headers.append((b"Connection", b"close"))
 
     def _sendall(self, data: bytes) -> None:
         self.socket.settimeout(self._limits.send_s)

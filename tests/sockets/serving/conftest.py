@@ -14,7 +14,10 @@ from gevent.event import Event
 from gevent.queue import Queue
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from sockets.serving import EngineSocket, ServingLimits, Worker, make_socketio
+from sockets.serving.engine_socket import EngineSocket
+from sockets.serving.extension import make_socketio
+from sockets.serving.limits import ServingLimits
+from sockets.serving.worker import Worker
 
 
 class Echo(socketio.Namespace):

@@ -12,7 +12,8 @@ from random import Random
 import gevent
 import pytest
 
-from sockets.serving import EngineSocket, Frame
+from sockets.serving.engine_socket import EngineSocket
+from sockets.serving.frame import Frame
 from sockets.serving.handler import Handler
 from sockets.serving.socketio_server import Peer
 from sockets.serving.websocket import WebSocket

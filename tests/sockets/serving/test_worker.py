@@ -12,7 +12,7 @@ import requests
 from gevent.event import Event
 
 from config import ConfigError
-from sockets.serving import Worker
+from sockets.serving.worker import Worker
 from tests.sockets.serving.conftest import Served, wait_until
 from tests.sockets.serving.raw_client import Closed, Wire, ask
 
@@ -20,7 +20,8 @@ PROGRAM = """
 from gevent import monkey
 monkey.patch_all()
 import flask
-from sockets.serving import Worker, make_socketio
+from sockets.serving.extension import make_socketio
+from sockets.serving.worker import Worker
 app = flask.Flask("program")
 worker = Worker(app, "127.0.0.1", 0, engine=make_socketio(app).server.eio)
 worker.start()
