@@ -133,7 +133,7 @@ class ServerSettings:
     )
     trusted_proxies: tuple[str, ...] = setting(
         (),
-        "Addresses of proxies in front, separated by commas: of theirs X-Forwarded-For is believed.",
+        "Addresses or networks of proxies in front, separated by commas: of theirs X-Forwarded-For is believed.",
         env="TRUSTED_PROXIES",
     )
     data_dir: Path = setting(Path("data"), "Folder of the database and everything else that is kept.", env="DATA_DIR")
@@ -176,6 +176,9 @@ class DatabaseSettings:
         minimum=0,
         maximum=3600,
     )
+
+
+REDIS_FORMS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,10 +446,10 @@ def load(env: Mapping[str, str]) -> Settings:
             "DATABASE_URL must begin with sqlite:/// or mysql+pymysql://.",
             "DATABASE_URL 应以 sqlite:/// 或 mysql+pymysql:// 开头。",
         )
-    if settings.redis.url and not settings.redis.url.startswith(("redis://", "rediss://", "unix://")):
+    if settings.redis.url and settings.redis.url.partition("://")[0] not in REDIS_FORMS:
         raise ConfigError(
-            "REDIS_URL must begin with redis://, rediss:// or unix://.",
-            "REDIS_URL 应以 redis://、rediss:// 或 unix:// 开头。",
+            "REDIS_URL must begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
+            "REDIS_URL 应以 redis://、rediss://、unix://、redis+sentinel:// 或 redis+cluster:// 开头。",
         )
     return settings
 

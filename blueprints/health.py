@@ -25,7 +25,7 @@ def build(services: Services) -> flask.Blueprint:
     }
     if services.settings.redis.address:
         checks["redis"] = services.sharing.redis_answers
-        checks["relay"] = services.hears_others
+        checks["relay"] = services.relay_works
     readiness = Readiness(checks, services.clock)
 
     @blueprint.get("/healthz")

@@ -210,6 +210,7 @@ def _build(
         initial_tokens=settings.accounts.initial_tokens, initial_pictures=settings.accounts.initial_pictures
     )
     tokens, sessions = Tokens(uow, clock), Sessions(uow, clock)
+    sharing.join(notes, tokens, sessions)
     newcomers = sharing.rate_limit("sign-ups", per_minute=SIGN_UPS_PER_MINUTE, burst=SIGN_UPS_AT_ONCE)
     passwords = Passwords()
     stack.callback(passwords.close)

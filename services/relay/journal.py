@@ -31,12 +31,18 @@ LONGEST_WAIT_S = 1.0
 """Between two tries while Redis is away."""
 TURNS_AT_ONCE = 64
 MAX_UNSENT_CHARS = 32_000_000
+BEFORE_ALL = Position(1, 0)
+"""Where a log begins; no entry of the stream stands for it."""
 
 APPEND = Script((Path(__file__).parent / "scripts" / "append.lua").read_text())
 
 
 class Journal:
-    """Shared state: `_queued` and `_open` are read and written without a yield in between; one greenlet writes."""
+    """Shared state: `_queued` and `_open` are read and written without a yield in between; one greenlet writes.
+
+    Attributes:
+        failing: Whether the last try did not reach Redis, or found it full or read-only.
+    """
 
     def __init__(self, link: RedisLink, *, owner: str, lease_s: float, kept_s: float) -> None:
         """
@@ -45,6 +51,7 @@ class Journal:
             kept_s: How long the log of a turn is kept after its end.
         """
         self.on_overtaken: Callable[[RedisLog], None] = lambda log: None
+        self.failing = False
         self._link = link
         self._keys = Keys(link)
         self._owner = owner
@@ -121,7 +128,8 @@ class Journal:
             whole = log.ended is not None and position.offset == log.offset
             reached.append((position, whole))
             keys += (self._keys.facts(log.turn_id), self._keys.log(log.turn_id))
-            words += (log.turn_id, log.fence, f"{log.sent.epoch}-{log.sent.offset}" if log.known else "0-0")
+            there = f"{log.sent.epoch}-{log.sent.offset}" if log.known and log.sent != BEFORE_ALL else "0-0"
+            words += (log.turn_id, log.fence, there)
             words += (self._kept_ms if whole else 0, b"" if log.known else log.order, len(entries))
             for entry in entries:
                 words += entry
@@ -162,17 +170,17 @@ class Journal:
             try:
                 self.flush()
             except redis.RedisError as error:
-                if not wait_s:
+                if not self.failing:
                     logger.warning("logs do not reach Redis: %s", error)
-                wait_s = min(wait_s * 2 + 0.05, LONGEST_WAIT_S)
+                self.failing, wait_s = True, min(wait_s * 2 + 0.05, LONGEST_WAIT_S)
                 self._let_go()
             except Exception:
                 logger.exception("logs could not be written")
                 wait_s = LONGEST_WAIT_S
             else:
-                if wait_s:
+                if self.failing:
                     logger.warning("logs reach Redis again")
-                wait_s = 0.0
+                self.failing, wait_s = False, 0.0
 
     def _let_go(self) -> None:
         """Bound what waits for Redis."""

@@ -231,8 +231,9 @@ class RedisLogs:
             self._link.ask(lambda client: client.zrem(self._keys.workers(), self.worker))
 
     @property
-    def deaf(self) -> bool:
-        return self._reader.deaf
+    def works(self) -> bool:
+        """Whether this worker's turns reach the others, and theirs reach it."""
+        return not (self._reader.deaf or self._journal.failing)
 
     @property
     def unsent(self) -> int:

@@ -26,7 +26,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from config import ConfigError
+from config import REDIS_FORMS, ConfigError
 
 TIMEOUT_S = 1.0
 """How long one command, or one connect, is waited for."""
@@ -214,7 +214,7 @@ def _hosts(netloc: str) -> list[tuple[str, int]]:
 
 def _check(address: str) -> None:
     url = urlsplit(address)
-    known = url.scheme in ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+    known = url.scheme in REDIS_FORMS
     try:
         whole = known and (bool(url.path) if url.scheme == "unix" else all(host for host, _ in _hosts(url.netloc)))
         if url.scheme == "redis+sentinel":
