@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import redis
 
 from config import Settings, TurnSettings
+from services.accounts.credentials import Credentials
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.accounts.throttle import LoginThrottle
 from services.clock import Clock
+from services.notes import Notes
 from services.providers.breaker import Breaker
 from services.providers.shared_breaker import BreakerBoard
 from services.quota.rate_limit import RateLimit
@@ -17,6 +21,7 @@ from services.quota.shared_rate_limit import SharedRateLimit
 from services.turns.admission import Admission
 from services.turns.places import Places
 from services.turns.shared_places import SharedPlaces
+from services.wire.bulletin import Bulletin
 from services.wire.redis_gate import LIMIT_S, RedisGate
 from services.wire.redis_link import RedisLink
 
@@ -26,6 +31,7 @@ class Sharing:
 
     Attributes:
         link: To Redis, with the short limits of what can do without it; None where there is no Redis.
+        bulletin: What the workers tell each other; None likewise.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -35,6 +41,7 @@ class Sharing:
         self._clock = clock
         self._gate = RedisGate(self.link) if self.link is not None else None
         self._board = BreakerBoard(self._gate, clock) if self._gate is not None else None
+        self.bulletin = Bulletin(self.link) if self.link is not None else None
         self._places: Places = SharedPlaces(self._gate, clock) if self._gate is not None else Places()
 
     def rate_limit(self, name: str, *, per_minute: float, burst: int) -> RateLimit | None:
@@ -66,6 +73,17 @@ class Sharing:
         """Makes the breaker of a provider."""
         return self._board.breaker if self._board is not None else lambda name: Breaker(clock=self._clock)
 
+    def join(self, notes: Notes, *credentials: Credentials[Any]) -> None:
+        """Have notes reach a user's devices on every worker, and revoked credentials end there at once."""
+        bulletin = self.bulletin
+        if bulletin is None:
+            return
+        notes.tell_others(partial(bulletin.post, "note"))
+        bulletin.subscribe("note", notes.hear)
+        for each in credentials:
+            each.tell_others(partial(bulletin.post, f"revoked {each.kind}"))
+            bulletin.subscribe(f"revoked {each.kind}", each.hear)
+
     def redis_answers(self) -> bool:
         """One trip to Redis, for readiness; True where there is none."""
         if self.link is None:
@@ -78,6 +96,8 @@ class Sharing:
     def close(self) -> None:
         """Give back what is held, then let Redis go."""
         self._places.close()
+        if self.bulletin is not None:
+            self.bulletin.close()
         if self._board is not None:
             self._board.close()
         if self._gate is not None:

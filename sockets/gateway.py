@@ -43,7 +43,6 @@ class Gateway:
             allowed_origins=settings.server.allowed_origins,
             host=settings.server.host,
             port=settings.server.port,
-            message_queue=settings.redis.address,
             limits=limits,
         )
         self.limits = limits
@@ -105,7 +104,7 @@ class Gateway:
         self._pacer.close()
 
     def _note(self, user_id: str, event: str, payload: dict[str, Any]) -> None:
-        """Queue a note: sending may ask Redis, and no turn waits for that."""
+        """Queue a note: encoding it for many devices takes a while, and no turn waits for that."""
         try:
             self._notes.put_nowait((user_id, event, payload))
         except Full:

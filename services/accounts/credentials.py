@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
@@ -18,7 +18,7 @@ from services.ids import digest
 Row = TypeVar("Row", BearerToken, BrowserSession)
 
 CACHE_S = 30.0
-"""How long a credential revoked by another process may still be taken here."""
+"""How long a credential revoked by another process may still be taken here, where that process cannot tell us."""
 _MAX_CACHED = 20_000
 _MAX_SECRET = 256
 _BATCH = 500
@@ -33,9 +33,10 @@ class Credentials(Generic[Row]):
         self._uow = uow
         self._clock = clock
         self._table: type[Row] = table
-        self._credential = credential
+        self.kind = credential
         self._cache: OrderedDict[str, tuple[Identity, float, int | None]] = OrderedDict()
         self._revocations = 0
+        self._posts: list[Callable[[dict[str, Any]], None]] = []
 
     def identify(self, secret: str) -> Identity | None:
         """Who holds this secret; None for a wrong, expired or revoked one. One indexed query, or none."""
@@ -54,7 +55,7 @@ class Credentials(Generic[Row]):
         if found is None:
             return None
         row, name, guest = found
-        identity = Identity(row.user_id, name, guest, self._credential, row.id)
+        identity = Identity(row.user_id, name, guest, self.kind, row.id)
         if revocations == self._revocations:  # else it may have been revoked since the query
             self._remember(key, identity, row.expires_ms)
         self.recognised(row)
@@ -62,7 +63,7 @@ class Credentials(Generic[Row]):
 
     def still_valid(self, identities: Iterable[Identity]) -> set[Identity]:
         """Those whose credential is neither revoked nor expired; asks the database, never the cache."""
-        asked = [one for one in identities if one.credential == self._credential]
+        asked = [one for one in identities if one.credential == self.kind]
         ids = list({one.credential_id for one in asked})
         valid: set[str] = set()
         for start in range(0, len(ids), _BATCH):
@@ -78,7 +79,20 @@ class Credentials(Generic[Row]):
     def forget(
         self, *, user_id: str | None = None, credential_id: str | None = None, digest: str | None = None
     ) -> None:
-        """Drop what is cached of a user, a credential or a secret, after it changed."""
+        """Drop what is cached of a user, a credential or a secret, after it changed; here, and on other workers."""
+        self._drop(user_id, credential_id, digest)
+        for post in self._posts:
+            post({"user_id": user_id, "credential_id": credential_id, "digest": digest})
+
+    def tell_others(self, post: Callable[[dict[str, Any]], None]) -> None:
+        """Have other workers told what to forget; they pass it to their `hear`. `post` must not wait."""
+        self._posts.append(post)
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """Forget what another worker says was revoked: at worst it is looked up once more. Never yields."""
+        self._drop(said.get("user_id"), said.get("credential_id"), said.get("digest"))
+
+    def _drop(self, user_id: str | None, credential_id: str | None, digest: str | None) -> None:
         self._revocations += 1
         gone = [
             key
