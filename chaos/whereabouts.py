@@ -12,7 +12,7 @@ from db.models import Turn
 class Whereabouts:
     """Reads the database beside the server.
 
-    A worker that replaces a dead one may have its name: what the dead one ran is told by its fence, which has not grown.
+    A worker that replaces a dead one may have its name: the turns of the dead one are those whose fence has not grown.
     """
 
     def __init__(self, database_url: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 import gevent
@@ -86,8 +87,7 @@ class Takeover:
                 if own_dead:
                     self._look_for_own_dead()
                     own_dead = False
-                for turn_id in self._logs.lapsed():
-                    self._take(turn_id, "lapsed")
+                self._take_each(self._logs.lapsed(), "lapsed")
                 if time.monotonic() >= forgotten_at:
                     forgotten_at = time.monotonic() + FORGOTTEN_S * random.uniform(0.8, 1.2)
                     self._look_for_forgotten()
@@ -102,9 +102,7 @@ class Takeover:
         with self._uow.read() as session:
             mine = select(Turn.id).where(Turn.status == "running", Turn.owner == self._owner)
             left = session.scalars(mine).all()
-        for turn_id in left:
-            if turn_id not in self._turns:
-                self._take(turn_id, "dead")
+        self._take_each([turn_id for turn_id in left if turn_id not in self._turns], "dead")
 
     def _look_for_forgotten(self) -> None:
         """Turns that run by the database, but of which a Redis that lost its data has no lease."""
@@ -115,8 +113,19 @@ class Takeover:
                 Turn.status == "running", Turn.created_ms < self._clock.now_ms() - FORGOTTEN_AGE_MS
             )
             rows = session.scalars(old.order_by(Turn.created_ms).limit(AT_ONCE)).all()
-        for turn_id in self._logs.without_lease([turn_id for turn_id in rows if turn_id not in self._turns]):
-            self._take(turn_id, "forgotten")
+        self._take_each(
+            self._logs.without_lease([turn_id for turn_id in rows if turn_id not in self._turns]), "forgotten"
+        )
+
+    def _take_each(self, turn_ids: Iterable[str], sure: Sure) -> None:
+        """One that cannot be taken keeps nobody from the others."""
+        for turn_id in turn_ids:
+            try:
+                self._take(turn_id, sure)
+            except (redis.RedisError, DatabaseBusy):
+                raise
+            except Exception:
+                logger.exception("turn %s could not be taken over", turn_id)
 
     def _take(self, turn_id: str, sure: Sure) -> None:
         """Claim one turn and see to it, unless somebody else has it."""
@@ -178,7 +187,13 @@ class Takeover:
         self._note(row.id, "interrupted")
 
     def _seal(self, log: RedisLog, how: str = "sealed") -> None:
-        """The turn is settled (or was deleted), but its log has no ending: give it the one that is stored."""
+        """The turn is settled (or was deleted), but its log has no ending: give it the one that is stored.
+
+        A log that has its ending here, but not in Redis, is written by the claim alone.
+        """
+        if log.ended is not None:
+            self._logs.release(log.turn_id)
+            return
         with self._uow.read() as session:
             row = session.get(Turn, log.turn_id)
             message = session.get(Message, row.message_id) if row is not None else None

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 import redis
+from gevent.event import Event
 
 from services.clock import SystemClock
 from services.events import ReasoningDelta, StateChanged, TextDelta, TurnEnded, Usage
@@ -204,3 +205,21 @@ def test_peers_are_those_heard_just_now(workers: Workers) -> None:
     there._reader.close()
     there.retire()
     until(lambda: here.peers() == [])
+
+
+def test_a_deaf_worker_finds_out_and_hears_again(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis takes its words, but its reading stands still: it says so, and reads anew."""
+    monkeypatch.setattr("services.relay.reader.DEAF_S", 0.5)
+    monkeypatch.setattr("services.relay.reader.CANARY_S", 0.1)
+    logs = workers("here")
+    follow, standing = logs._link.follow, Event()
+
+    def stand_still(streams: dict[str, str], count: int) -> Any:
+        standing.set()
+        gevent.sleep(60)
+
+    monkeypatch.setattr(logs._link, "follow", stand_still)
+    assert standing.wait(10)
+    until(lambda: not logs.works)
+    monkeypatch.setattr(logs._link, "follow", follow)
+    until(lambda: logs.works)
