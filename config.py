@@ -379,6 +379,14 @@ class MailSettings:
     mail_sender_name: str = setting("Parley", "Sender's name.", env="MAIL_SENDER_NAME")
     frontend_base_url: str = setting("", "Address of the page that /reset_password is under.", env="FRONTEND_BASE_URL")
     reset_ttl_s: int = setting(900, "Seconds a mailed reset works.", env="PWRESET_TOKEN_TTL", minimum=60, maximum=86400)
+    reset_ends_sessions: bool = setting(
+        True, "End the browser sessions of who sets a new password by a mailed reset.", env="PWRESET_REVOKE_SESSIONS"
+    )
+    debug_reset_token: bool = setting(
+        False,
+        "Tell the reset's token to whoever asks for it, to try a page without mail; on a loopback HOST only.",
+        env="DEBUG_RETURN_RESET_TOKEN",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,8 +220,11 @@ class Accounts:
         self._uow.run(work)
         return ticket
 
-    def reset(self, ticket: str, password: str) -> int:
+    def reset(self, ticket: str, password: str, *, end_sessions: bool = True) -> int:
         """Set a new password by a ticket; every token and session of the user ends.
+
+        Args:
+            end_sessions: False leaves browser sessions as they are.
 
         Returns:
             How many browser sessions that were.
@@ -238,13 +241,21 @@ class Accounts:
             user_id = session.scalar(select(PasswordReset.user_id).where(*good))
         if user_id is None:
             raise refused
-        ended = self._set_password(user_id, self.passwords.hash(password), ticket=digest(ticket))
+        hashed = self.passwords.hash(password)
+        ended = self._set_password(user_id, hashed, ticket=digest(ticket), end_sessions=end_sessions)
         if ended is None:
             raise refused
         return ended
 
     def _set_password(
-        self, user_id: str, hashed: str, *, former: str | None = None, ticket: str | None = None, but: str | None = None
+        self,
+        user_id: str,
+        hashed: str,
+        *,
+        former: str | None = None,
+        ticket: str | None = None,
+        but: str | None = None,
+        end_sessions: bool = True,
     ) -> int | None:
         """Browser sessions ended; None when `former` is no longer the hash, or the ticket is gone."""
 
@@ -260,7 +271,7 @@ class Accounts:
             user.password_hash = hashed
             session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))
             self._tokens.end_all(session, user_id, but=but)
-            return self._sessions.end_all(session, user_id, but=but)
+            return self._sessions.end_all(session, user_id, but=but) if end_sessions else 0
 
         done = self._uow.run(work)
         self._forget(user_id)

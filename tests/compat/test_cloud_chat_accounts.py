@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from gevent.queue import Queue
 from gevent.server import StreamServer
 
+from config import ConfigError
 from tests.compat.test_cloud_chat import ask, told
 from tests.servers import Site, Stand
 
@@ -178,3 +179,27 @@ def test_a_forgotten_password_is_mended_by_mail(site_env: dict[str, str], post: 
     again = stranger.post("/cloudchat/auth/password/reset", json=reset)
     assert (again.status_code, again.get_json()["error"]) == (400, "Token invalid or expired")
     site.close()
+
+
+@pytest.mark.parametrize(("kept", "ended"), [("1", 1), ("0", 0)])
+def test_a_page_for_resets_is_tried_without_mail(site_env: dict[str, str], kept: str, ended: int) -> None:
+    """Only where it is asked for; sessions outlive a reset only where that is asked for, tokens never."""
+    site = Site({**site_env, "DEBUG_RETURN_RESET_TOKEN": "1", "PWRESET_REVOKE_SESSIONS": kept})
+    browser, stranger = register(site, **ANN), site.client()
+    token = site.services.accounts.login("ann@b.c", ANN["password"]).token
+    forgot = stranger.post("/cloudchat/auth/password/forgot", json={"identifier": "ann@b.c"}).get_json()
+    assert (forgot["ok"], forgot["debug_ttl"], set(forgot)) == (True, 900, {"ok", "debug_token", "debug_ttl"})
+    nobody = stranger.post("/cloudchat/auth/password/forgot", json={"identifier": "nobody@b.c"})
+    assert nobody.get_json() == {"ok": True}
+    reset = {"token": forgot["debug_token"], "password": "another 1"}
+    answer = stranger.post("/cloudchat/auth/password/reset", json=reset)
+    assert answer.get_json() == {"ok": True, "revoked_sessions": ended}
+    assert me(browser)["ok"] is not bool(ended)
+    assert site.services.tokens.identify(token) is None
+    sign_in(browser, "ann@b.c", "another 1")
+    site.close()
+
+
+def test_a_public_server_tells_no_reset_token(site_env: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="DEBUG_RETURN_RESET_TOKEN"):
+        Site({**site_env, "DEBUG_RETURN_RESET_TOKEN": "1", "HOST": "0.0.0.0", "FLASK_SECRET_KEY": "x" * 32})
