@@ -40,7 +40,7 @@ class Device:
 
         client.on("*", on_event, namespace=self.namespace)
         auth = {"token": self.token} if self.token else None
-        client.connect(self.address, auth=auth, namespaces=[self.namespace], transports=[self.transport])
+        client.connect(self.address, auth=auth, namespaces=[self.namespace], transports=self.transport.split(","))
         assert welcomed.wait(10), "no welcome"
         return self
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 class FirstWord:
-    """The right to speak first, shared by processes: one byte in a pipe. Only one worker says that all is ready."""
+    """The right to speak first, shared by processes: one byte in a pipe. One worker tells that it is ready, or why not."""
 
     def __init__(self) -> None:
         self._taken_from, put_into = os.pipe()
         os.set_blocking(self._taken_from, False)
         os.write(put_into, b".")
         self._keeps_open = put_into
-
-    @property
-    def was_said(self) -> bool:
-        return not select.select([self._taken_from], [], [], 0)[0]
 
     def take(self) -> bool:
         """Whether it is the caller's. Never waits."""

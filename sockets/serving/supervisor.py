@@ -70,15 +70,14 @@ class SupervisedWorker(Worker):
             self._explain(fault, post)
 
     def _explain(self, fault: Exception, post: Post) -> None:
-        if post.first_word.was_said:
+        if not isinstance(fault, ConfigError):
             log.error("A worker could not start, or failed.", exc_info=fault)
-            time.sleep(RETRY_S)
-            sys.exit(1)
         if post.first_word.take():
             print(f"parley: {fault}", file=sys.stderr, flush=True)
-            if not isinstance(fault, ConfigError):
-                log.error("The server could not start.", exc_info=fault)
-        sys.exit(Arbiter.WORKER_BOOT_ERROR)  # at the first start it ends them all
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # at the first start it ends them all
+        log.error("A worker ends; another will try: %s", fault)
+        time.sleep(RETRY_S)
+        sys.exit(1)
 
 
 class Supervisor(Arbiter):

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { io } from "socket.io-client";
 
 const [address, transport, question] = process.argv.slice(2);
-const socket = io(`${address}/text`, { transports: [transport] });
+const socket = io(`${address}/text`, { transports: transport.split(",") });
 let turn, epoch = 1, last = 0, text = "";
 
 function apply(event, entry) {

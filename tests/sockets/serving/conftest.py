@@ -14,6 +14,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from sockets.serving.affinity import Siblings
 from sockets.serving.engine_socket import EngineSocket
 from sockets.serving.extension import make_socketio
 from sockets.serving.limits import ServingLimits
@@ -63,7 +64,7 @@ class Echo(socketio.Namespace):
 class Served:
     """A running worker and the means to look inside."""
 
-    def __init__(self, limits: ServingLimits, **options: Any) -> None:
+    def __init__(self, limits: ServingLimits, *, siblings: Siblings | None = None, **options: Any) -> None:
         self.app = flask.Flask("served")
         self.echo = Echo()
         self.socketio = make_socketio(self.app, limits=limits, **options)
@@ -71,7 +72,7 @@ class Served:
         self.app.add_url_rule("/hello", "hello", view_func=lambda: "hello", methods=["GET"])
         self.app.add_url_rule("/body", "body", view_func=lambda: str(len(flask.request.get_data())), methods=["POST"])
         self.engine = self.socketio.server.eio
-        self.worker = Worker(self.app, "127.0.0.1", 0, engine=self.engine, limits=limits)
+        self.worker = Worker(self.app, "127.0.0.1", 0, engine=self.engine, limits=limits, siblings=siblings)
         self.worker.start()
 
     @property
