@@ -15,8 +15,10 @@ from pathlib import Path
 import gevent
 import gevent.pool
 
+from benchmarks.processes import PeerFailed
 from chaos import stored
 from chaos.checks import Run
+from chaos.line import Line, LineLost, Refused
 from chaos.pair import Pair, Watched, numbered
 from chaos.parts import MariaDB, Redis, Server, Vendors
 from chaos.pauses import Struck, pauses
@@ -29,6 +31,7 @@ log = logging.getLogger("chaos")
 
 JOINING = 8
 """Pairs that connect at once."""
+UNTIL_UP_S = 30.0
 UNTIL_WHOLE_S = 90.0
 """How long a rolling restart may take."""
 UNTIL_OVER_S = 150.0
@@ -78,6 +81,7 @@ class Conductor:
             pairs = [Pair(number, ("127.0.0.1", server.port), plan, self._tally) for number in range(plan.turns)]
             if plan.sabotage in SPOILERS:
                 pairs[0].viewers[1].spoiler = SPOILERS[plan.sabotage]()
+            self._await_all_workers(server.port)
             gevent.pool.Pool(JOINING).map(Pair.join, pairs)
             log.info("%d devices are connected", sum(viewer.is_connected for p in pairs for viewer in p.viewers))
             began = time.monotonic()
@@ -110,6 +114,21 @@ class Conductor:
                 exit_code=exit_code,
             )
         return Story(began, run, self._samples)
+
+    def _await_all_workers(self, port: int) -> None:
+        """Connect until every worker has answered: the first one that is ready says that all is."""
+        limit = time.monotonic() + UNTIL_UP_S
+        met: set[str] = set()
+        while len(met) < self._plan.workers:
+            if time.monotonic() > limit:
+                raise PeerFailed(f"only {len(met)} workers of {self._plan.workers} take connections")
+            try:
+                line = Line("127.0.0.1", port, None)
+            except (LineLost, Refused):
+                gevent.sleep(0.2)
+            else:
+                met.add(line.worker if self._plan.workers > 1 else "the only one")
+                line.close()
 
     @contextmanager
     def _parts(self) -> Iterator[tuple[str, Redis, Vendors, Server]]:
