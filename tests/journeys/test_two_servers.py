@@ -31,8 +31,7 @@ def test_notes_reach_a_device_on_the_other_server(servers: list[ServerProcess]) 
     end = here.seen(started["turn"]).whole()
     _until(lambda: {"conversation_changed", "quota_changed"} <= {event for event, _ in there.notes})
     assert there.notes[0][1]["conversation"] == started["conversation"]
-    answer = there.attach(started["turn"])
-    assert answer["status"] == "done"
+    there.attach(started["turn"])
     assert there.seen(started["turn"]).whole() == end
     assert there.call("turn_start", {"client_id": "c-1", "text": "hi"})["turn"] == started["turn"]
     assert not [event for event, _ in there.notes if event.startswith("turn_")]
