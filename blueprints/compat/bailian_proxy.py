@@ -1,4 +1,4 @@
-"""bailian-proxy: a stateless relay with models, whole answers and server-sent events."""
+"""bailian-proxy: a relay with models, whole answers and server-sent events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from blueprints.answering import Answer
-from blueprints.compat import models
+from blueprints.compat import bailian_proxy_accounts, models
 from blueprints.compat.backend import Backend, CompatBlueprint
 from blueprints.compat.bailian_proxy_events import ProxyEvents
 from blueprints.compat.cors import open_to_pages
@@ -98,6 +98,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
         begun, _ = ask()
         return streamed(begun, ProxyEvents(chinese=reads_chinese()), services.clock, _STREAM_HEADERS)
 
+    bailian_proxy_accounts.mount(blueprint, services, callers)
     return blueprint
 
 
@@ -132,5 +133,5 @@ SPEC = Backend(
     name="bailian-proxy",
     build=build,
     health={"message": "Backend service is running", "status": "ok"},
-    territory=("/api/chat", "/api/models"),
+    territory=("/api/chat", "/api/models", "/api/auth"),
 )

@@ -42,6 +42,11 @@ class Contacts:
         with self._uow.read() as session:
             return session.scalar(select(Contact.number).where(Contact.phone == phone)) is not None
 
+    def email_of(self, user_id: str) -> str | None:
+        """What the user gave, if anything."""
+        with self._uow.read() as session:
+            return session.scalar(select(User.email).where(User.id == user_id))
+
     def add(self, user_id: str, *, phone: str | None, display_name: str) -> None:
         """Raises `Conflict` when somebody has this phone, or the user a record."""
 

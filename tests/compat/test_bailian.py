@@ -240,3 +240,68 @@ def test_the_model_is_the_one_the_contract_names(site_env: dict[str, str]) -> No
     assert models.has(catalogue, "qwen-turbo")
     assert not models.has(catalogue, "gpt-3.5-turbo")
     site.close()
+
+
+AUTH = "/api/auth"
+ANN = {"username": "ann", "password": "abcdefg1", "email": "ann@b.c"}
+
+
+def test_the_newest_page_can_sign_in(stand: Stand) -> None:
+    """A user of its account client is a user of this server; its token pays for the questions asked with it."""
+    browser = stand.site.client()
+    made = browser.post(f"{AUTH}/register", json=ANN)
+    assert made.status_code == 200
+    told = made.get_json()
+    assert set(told) == {"user", "accessToken", "refreshToken", "expiresIn"}
+    assert (told["user"]["username"], told["user"]["email"], told["expiresIn"]) == ("ann", "ann@b.c", 3600)
+    opened = browser.post(f"{AUTH}/login", json=ANN).get_json()
+    assert opened["user"] == told["user"]
+    headers = {"Authorization": f"Bearer {opened['accessToken']}"}
+    assert browser.get(f"{AUTH}/me", headers=headers).get_json() == {**told["user"], "user": told["user"]}
+    browser.post(PROXY[0], json=PROXY[1], headers=headers).close()
+    assert stand.provider.requests[0].user == told["user"]["id"]
+    listed = browser.get("/v1/conversations", headers=headers).get_json()["conversations"]
+    assert len(listed) == 1
+
+
+def test_a_refresh_token_fetches_one_pair_and_opens_nothing(stand: Stand) -> None:
+    browser = stand.site.client()
+    first = browser.post(f"{AUTH}/register", json=ANN).get_json()
+    for token in (first["refreshToken"], f"refresh·{first['refreshToken']}"):
+        headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+        assert browser.get(f"{AUTH}/me", headers=headers).status_code == 401
+    asked = {"refreshToken": first["refreshToken"]}
+    answers = [gevent.spawn(stand.site.client().post, f"{AUTH}/refresh", json=asked) for _ in range(5)]
+    told = [job.get(timeout=LIMIT_S) for job in answers]
+    assert sorted(answer.status_code for answer in told) == [200, 401, 401, 401, 401]
+    (second,) = [answer.get_json() for answer in told if answer.status_code == 200]
+    headers = {"Authorization": f"Bearer {second['accessToken']}"}
+    assert browser.get(f"{AUTH}/me", headers=headers).status_code == 200
+    change = {"old": ANN["password"], "new": "another password"}
+    assert browser.post("/v1/auth/password", json=change, headers=headers).status_code == 200
+    assert browser.post(f"{AUTH}/refresh", json={"refreshToken": second["refreshToken"]}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "status", "code"),
+    [
+        ("register", {**ANN, "username": "ANN"}, 409, "conflict"),
+        ("register", {**ANN, "username": "bob", "password": "short"}, 400, "invalid_request"),
+        ("register", {"username": "bob"}, 400, "invalid_request"),
+        ("login", {**ANN, "password": "wrong password"}, 401, "unauthenticated"),
+        ("login", {"username": "nobody", "password": "wrong password"}, 401, "unauthenticated"),
+        ("login", {"username": 5, "password": ["x"]}, 400, "invalid_request"),
+        ("refresh", {"refreshToken": "made up"}, 401, "unauthenticated"),
+        ("refresh", {}, 400, "invalid_request"),
+        ("nothing", {}, 404, "Not Found"),
+    ],
+)
+def test_its_account_client_is_refused_in_json(
+    stand: Stand, route: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    browser = stand.site.client()
+    browser.post(f"{AUTH}/register", json=ANN)
+    refused = browser.post(f"{AUTH}/{route}", json=body)
+    assert (refused.status_code, refused.get_json()["error"]) == (status, code)
+    assert refused.get_json()["message"]
+    assert browser.get(f"{AUTH}/me").status_code == 401

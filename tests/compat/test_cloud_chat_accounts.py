@@ -191,6 +191,11 @@ def test_a_page_for_resets_is_tried_without_mail(site_env: dict[str, str], kept:
     assert (forgot["ok"], forgot["debug_ttl"], set(forgot)) == (True, 900, {"ok", "debug_token", "debug_ttl"})
     nobody = stranger.post("/cloudchat/auth/password/forgot", json={"identifier": "nobody@b.c"})
     assert nobody.get_json() == {"ok": True}
+    for proxied in ("X-Forwarded-For", "X-Real-IP"):
+        far = stranger.post(
+            "/cloudchat/auth/password/forgot", json={"identifier": "ann@b.c"}, headers={proxied: "203.0.113.7"}
+        )
+        assert far.get_json() == {"ok": True}
     reset = {"token": forgot["debug_token"], "password": "another 1"}
     answer = stranger.post("/cloudchat/auth/password/reset", json=reset)
     assert answer.get_json() == {"ok": True, "revoked_sessions": ended}

@@ -214,9 +214,7 @@ def test_an_address_that_was_found_in_a_log_is_good_for_nobody_else(site_env: di
         ({"payload": {"functions": {"text": [{}]}, "message": {"text": [{"role": "user", "content": "a"}]}}}, 10003),
     ],
 )
-def test_a_wrong_question_is_refused_by_number(
-    stand: Stand, address: str, keys: Keys, change: Any, code: int
-) -> None:
+def test_a_wrong_question_is_refused_by_number(stand: Stand, address: str, keys: Keys, change: Any, code: int) -> None:
     """In one frame without a payload, after which the connection ends."""
     message = change if isinstance(change, str) else {**question(keys), **change}
     (frame,) = asked(stand, address, keys, message)
@@ -346,17 +344,13 @@ def test_a_connection_has_one_question(stand: Stand, address: str, keys: Keys) -
     assert client.socket.recv_data()[1][:2] == (1009).to_bytes(2, "big")
 
 
-def test_who_asks_nothing_is_let_go(
-    stand: Stand, address: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_asks_nothing_is_let_go(stand: Stand, address: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "QUESTION_S", 0.05)
     (frame,) = Script(signed(address, keys, stand.services.clock)).frames()
     assert frame["header"]["code"] == 10001
 
 
-def test_who_answers_no_ping_is_let_go(
-    stand: Stand, address: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_answers_no_ping_is_let_go(stand: Stand, address: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that is dead costs nothing for ever, though nobody closed it; one that answers goes on."""
     monkeypatch.setattr(connection, "PONG_S", 0.3)
     object.__setattr__(stand.site.endpoints[0]._limits, "ping_interval_s", 0.1)
@@ -492,9 +486,7 @@ def test_a_key_is_shown_once_and_opens_nothing_else(stand: Stand, ann: dict[str,
 
 def test_guests_have_no_keys_and_users_not_without_end(stand: Stand, ann: dict[str, str]) -> None:
     guest = stand.site.client().post("/v1/auth/guest", json={}).get_json()["token"]
-    told = stand.site.client().post(
-        "/v1/spark/keys", json={"name": "x"}, headers={"Authorization": f"Bearer {guest}"}
-    )
+    told = stand.site.client().post("/v1/spark/keys", json={"name": "x"}, headers={"Authorization": f"Bearer {guest}"})
     assert (told.status_code, told.get_json()["error"]["code"]) == (403, "forbidden")
     made = {issue(stand, ann, str(number))["api_secret"] for number in range(20)}
     assert len(made) == 20
