@@ -10,6 +10,7 @@ from tests.databases import (  # noqa: F401
     clock,
     database_url,
     engine,
+    mariadb_files,
     mariadb_url,
     migrated_mariadb_url,
     migrated_sqlite_file,

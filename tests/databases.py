@@ -30,10 +30,26 @@ _AS_ROOT = ("--user=root",) if os.geteuid() == 0 else ()
 
 
 @pytest.fixture(scope="session")
-def mariadb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mariadb_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a MariaDB that has never run, to be copied: making them takes seconds."""
+    folder = tmp_path_factory.mktemp("mariadb-files")
+    done = subprocess.run(
+        [program("mariadb-install-db", _PACKAGE), "--no-defaults", f"--datadir={folder / 'data'}",
+         "--auth-root-authentication-method=normal", "--skip-test-db", *_AS_ROOT],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database of this session on a running server."""
     given = os.environ.get("PARLEY_TEST_MARIADB_URL")
-    server = None if given else MariadbProcess(tmp_path_factory.mktemp("mariadb")).start()
+    server = None
+    if not given:
+        files = request.getfixturevalue("mariadb_files")
+        server = MariadbProcess(tmp_path_factory.mktemp("mariadb"), files).start()
     try:
         address = make_url(given or server.url("mysql"))  # type: ignore[union-attr]
         name = f"parley_test_{os.getpid()}"
@@ -46,33 +62,24 @@ def mariadb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_mariadb(tmp_path: Path) -> Iterator[MariadbProcess]:
+def own_mariadb(tmp_path: Path, mariadb_files: Path) -> Iterator[MariadbProcess]:
     """A running server with an empty database `parley`, which this test may break."""
-    with MariadbProcess(tmp_path / "mariadb") as server:
+    with MariadbProcess(tmp_path / "mariadb", mariadb_files) as server:
         server.execute("CREATE DATABASE parley CHARACTER SET utf8mb4")
         yield server
 
 
 class MariadbProcess(OwnedProcess):
-    """One MariaDB. What was committed outlives a kill. `arguments` are options of mariadbd."""
+    """One MariaDB. What was committed outlives a kill. `files` are copied; `arguments` are options of mariadbd."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, files: Path, *arguments: str) -> None:
         super().__init__(folder)
         self._arguments = arguments
         self._data = folder / "data"
+        shutil.copytree(files, self._data)
 
     def url(self, database: str = "parley") -> str:
         return f"mysql+pymysql://root@127.0.0.1:{self.port}/{database}"
-
-    def launch(self) -> None:
-        if not self._data.exists():
-            with self.log.open("ab") as log:
-                subprocess.run(
-                    [program("mariadb-install-db", _PACKAGE), "--no-defaults", f"--datadir={self._data}",
-                     "--auth-root-authentication-method=normal", "--skip-test-db", *_AS_ROOT],
-                    check=True, stdout=log, stderr=log,
-                )  # fmt: skip
-        super().launch()
 
     def command(self) -> list[str]:
         return [

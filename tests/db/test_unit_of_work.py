@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gevent
 import pytest
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from gevent.socket import wait_read
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
@@ -315,6 +315,51 @@ class TestMariadb:
 
         with uow.read() as session:
             assert session.scalar(text("SELECT 1")) == 1
+
+    def test_a_lock_not_had_in_time_is_asked_for_again(
+        self, uow: UnitOfWork, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Error 1205, twice, and then one effect; what the refused tries did before it is undone."""
+        monkeypatch.setattr(db.engine, "LOCK_TIMEOUT_S", 0)  # refused at once
+        impatient = make_engine(engine.url.render_as_string(hide_password=False), pool_size=2)
+        with uow() as session:
+            session.add_all([user("u1", ""), user("u2", "")])
+        tries: list[int] = []
+
+        def work(session: Session) -> None:
+            tries.append(1)
+            session.execute(update(User).where(User.id == "u2").values(name=User.name + "b"))
+            if len(tries) == 3:
+                holder.rollback()
+            session.execute(update(User).where(User.id == "u1").values(name=User.name + "a"))
+
+        with engine.connect() as holder:
+            holder.execute(update(User).where(User.id == "u1").values(name="held"))
+            UnitOfWork(impatient).run(work)
+
+        assert len(tries) == 3
+        assert names(uow) == {"u1": "a", "u2": "b"}
+        impatient.dispose()
+
+    def test_a_greenlet_killed_inside_a_statement_takes_its_connection_along(self, engine: Engine) -> None:
+        """The answer it did not wait for is nobody else's: the next unit has a new connection, and its own answer."""
+        one = make_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+        uow, number = UnitOfWork(one), AsyncResult()
+
+        def wait_long() -> None:
+            with uow() as session:
+                number.set(session.scalar(text("SELECT CONNECTION_ID()")))
+                session.scalar(text("SELECT SLEEP(5), 'not yours'"))
+
+        greenlet = gevent.spawn(wait_long)
+        first = number.get()
+        gevent.sleep(0)  # it is inside the statement now
+        greenlet.kill()
+
+        with uow.read() as session:
+            assert session.scalar(text("SELECT CONNECTION_ID()")) != first
+            assert session.scalar(text("SELECT 'mine'")) == "mine"
+        one.dispose()
 
     def test_a_server_that_is_away_is_told(self) -> None:
         engine = make_engine("mysql+pymysql://root@127.0.0.1:1/nothing")
