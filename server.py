@@ -30,6 +30,7 @@ from services.assembly import Services, assemble
 from services.discovery import collect
 from services.errors import ChatError
 from services.instance import Instance, kept_secret
+from services.telemetry.exposition import merged
 from services.telemetry.logs import configure_logging, name_worker
 from sockets.gateway import Gateway
 from sockets.serving.affinity import Siblings
@@ -157,8 +158,10 @@ def serve_at(post: Post) -> None:
     configure_logging(settings.server)
     application = create_app(settings, env)
     siblings = Siblings(settings.server.data_dir, application.services.instance)
-    siblings.report = application.services.metrics.exposition
     name_worker(siblings.name)
+    metrics = application.services.metrics
+    siblings.report = metrics.exposition
+    metrics.told = lambda: merged({siblings.name: metrics.exposition(), **siblings.reports()})
     _settle()
     try:
         workers = application.workers(post, siblings)

@@ -42,7 +42,7 @@ def build(services: Services) -> flask.Blueprint:
     def metrics() -> flask.Response:
         if not (_asked_from_here() or _has_token(services.settings.server.metrics_token)):
             raise Forbidden("Metrics are told to this machine only; see METRICS_TOKEN.")
-        return flask.Response(services.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return flask.Response(services.metrics.told(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     return blueprint
 

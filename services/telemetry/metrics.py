@@ -15,6 +15,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        #: What who asks is told: this process's own, or with several workers those of all of them.
+        self.told: Callable[[], bytes] = self.exposition
         self.turns = Counter(
             "parley_turns", "Turns that ended, by ending.", ["status", "reason"], registry=self.registry
         )

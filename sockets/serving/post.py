@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 class FirstWord:
-    """The right to speak first, shared by processes: one byte in a pipe. One worker tells that it is ready, or why not."""
+    """The right to speak first, shared by processes: one byte in a pipe. One says that it is ready, or why not."""
 
     def __init__(self) -> None:
         self._taken_from, put_into = os.pipe()

@@ -17,6 +17,7 @@ import pytest
 import socketio
 from gevent.event import Event
 from gevent.pool import Pool
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.node import node
 from tests.processes import ROOT, ServerProcess
@@ -128,6 +129,16 @@ def test_a_session_id_is_never_logged(four: ServerProcess) -> None:
     assert '"worker":"' + sid.partition(".")[0] in four.log.read_text()
     assert secret not in four.log.read_text()
     assert secret not in ask(four, "GET", "/metrics")[1]
+
+
+def test_whichever_worker_is_asked_tells_the_metrics_of_all(four: ServerProcess) -> None:
+    device = Device(four.address).connect()
+    for _ in range(8):
+        told = [s for f in text_string_to_metric_families(ask(four, "GET", "/metrics")[1]) for s in f.samples]
+        connections = {s.labels["worker"]: s.value for s in told if s.name == "parley_connections"}
+        assert len(connections) == 4
+        assert sum(connections.values()) >= 1
+    device.leave()
 
 
 class Steady:
