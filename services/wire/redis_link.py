@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisClusterException
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -101,27 +101,23 @@ class RedisLink:
         Returns:
             Each stream that has some, with its entries: id, and fields and values in turn.
         """
-        client = self._client(self._timeout_s + BLOCK_S)
-        if self.is_cluster:
-            node = client.get_node_from_key(next(iter(streams)))
-            client = client.get_redis_connection(node)
         words = ["XREAD", "COUNT", count, "BLOCK", round(BLOCK_S * 1000), "STREAMS", *streams, *streams.values()]
 
         def read() -> Any:
+            client = self._client(self._timeout_s + BLOCK_S)
+            if not self.is_cluster:
+                return client.execute_command(*words)
+            # The cluster's client does not know which words of a read are keys, so the node is asked past it.
+            node = client.get_node_from_key(next(iter(streams)))
             try:
-                return client.execute_command(*words, keys=list(streams))
-            except redis.ResponseError as error:
-                if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN")):
-                    self._client(self._timeout_s + BLOCK_S).nodes_manager.initialize()
+                return client.get_redis_connection(node).execute_command(*words)
+            except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError):
+                client.nodes_manager.initialize()  # it is gone, or the slot is another's by now
                 raise
 
         found = self._noted(read)
         pairs = found.items() if isinstance(found, dict) else found or ()
         return [(key.decode(), [_entry(entry) for entry in entries]) for key, entries in pairs]
-
-    def pubsub(self) -> Any:
-        """A subscription's connection. In a cluster it is one node's: every node hears every channel."""
-        return self._client(self._timeout_s).pubsub(ignore_subscribe_messages=True)
 
     def close(self) -> None:
         for client in self._connected.values():
@@ -131,7 +127,7 @@ class RedisLink:
     def _noted(self, command: Callable[[], Any]) -> Any:
         try:
             answer = command()
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, RedisClusterException, OSError) as error:
             if not isinstance(error, redis.ResponseError) or isinstance(error, (ReadOnlyError, OutOfMemoryError)):
                 self.up_since = float("inf")
             if isinstance(error, ReadOnlyError):
@@ -180,7 +176,6 @@ def _options(timeout_s: float) -> dict[str, Any]:
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
-        "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         "protocol": 2,
     }
@@ -189,7 +184,10 @@ def _options(timeout_s: float) -> dict[str, Any]:
 def _connect(address: str, timeout_s: float) -> Any:
     url = urlsplit(address)
     options = _options(timeout_s)
-    if url.scheme in ("redis", "rediss", "unix"):
+    if url.scheme == "unix":
+        return redis.Redis.from_url(address, **options)
+    options["socket_keepalive"] = True
+    if url.scheme in ("redis", "rediss"):
         return redis.Redis.from_url(address, **options)
     given = {"username": url.username, "password": url.password}
     login: dict[str, Any] = {name: unquote(value) for name, value in given.items() if value}
