@@ -38,8 +38,8 @@ class Checkpoints:
         self._greenlet: gevent.Greenlet | None = None
 
     def add(self, log: TurnLog) -> None:
-        """Keep saving this turn."""
-        self._running[log.turn_id] = _Saved(log, Position(log.epoch, 0))
+        """Keep saving this turn. Of one that another worker had, what that one saved is written over."""
+        self._running[log.turn_id] = _Saved(log, Position(log.epoch if log.fence == 1 else 0, 0))
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
 

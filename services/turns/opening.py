@@ -148,7 +148,13 @@ class Opening:
         if conversation is None:
             conversation = self._conversations.add(session, user_id=user_id, title=title)
         question = self._conversations.add_message(
-            session, user_id=user_id, conversation_id=conversation.id, parent_id=None, role="user", text=request.text
+            session,
+            user_id=user_id,
+            conversation_id=conversation.id,
+            parent_id=None,
+            role="user",
+            text=request.text,
+            pictures=request.pictures,
         )
         return self._open(session, identity, request, card, question, history, title if is_new else None)
 

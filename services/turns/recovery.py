@@ -42,10 +42,14 @@ class Recovery:
             self._settlement.settle(turn_id, self.outcome(turn_id, epoch, fence), prompt_estimate=prompt_estimate)
         if left:
             logger.warning("%d answers had been cut short by the last stop; they ended as interrupted", len(left))
+        self.sweep()
+        return len(left)
+
+    def sweep(self) -> None:
+        """Forget what was saved of turns that have ended."""
         with self._uow() as session:
             ended = select(Turn.id).where(Turn.status != "running")
             session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id.in_(ended)))
-        return len(left)
 
     def outcome(self, turn_id: str, epoch: int, fence: int) -> Outcome:
         """How a turn ends of which only its checkpoints are left."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import gevent
 import redis
+from gevent.pool import Pool
 from prometheus_client import Counter
 from sqlalchemy import CursorResult, select, update
 
@@ -41,6 +42,7 @@ FORGOTTEN_S = 5.0
 """Between two looks for running turns of which Redis knows nothing."""
 FORGOTTEN_AGE_MS = 15_000
 AT_ONCE = 200
+SIDE_BY_SIDE = 8
 MAX_OWNERS = 5
 """A turn that outlived so many workers may be what kills them; it is ended."""
 
@@ -75,10 +77,12 @@ class Takeover:
             ["how"],
             registry=metrics.registry,
         )
+        self._pool = Pool(SIDE_BY_SIDE)
         self._looking = gevent.spawn(self._run)
 
     def close(self) -> None:
         self._looking.kill()
+        self._pool.kill()
 
     def _run(self) -> None:
         own_dead, forgotten_at = True, time.monotonic() + FORGOTTEN_S

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from tests.redis_server import redis_url  # noqa: F401
 from tests.viewers import Device, Seen
 
 SLOW = "a slow table please"
-LONG = "a long text please"
+LONG = "some markdown please"
+"""Eight seconds of answer."""
 
 
 @pytest.fixture
@@ -127,3 +130,21 @@ def test_a_restarted_worker_goes_on_with_what_it_left(servers: list[ServerProces
     assert again.seen(turn).whole()["status"] == "done"
     assert again.seen(turn).epoch == 2
 
+
+
+def test_a_worker_that_was_paused_finds_its_turn_gone(servers: list[ServerProcess], migrated_mariadb_url: str) -> None:
+    """What it still writes is refused, it does not settle, and its own viewers follow the one that went on."""
+    here, there = two_devices(servers)
+    turn = here.ask("c-1", LONG)["turn"]
+    there.attach(turn)
+    until(lambda: len(there.seen(turn).text) > 5)
+    os.kill(servers[0].pid, signal.SIGSTOP)
+    try:
+        end = there.seen(turn).whole()
+    finally:
+        os.kill(servers[0].pid, signal.SIGCONT)
+    assert (end["status"], end["epoch"]) == ("done", 2)
+    assert here.seen(turn).whole() == end
+    assert here.seen(turn).text == there.seen(turn).text
+    row = rows(migrated_mariadb_url, turn)
+    assert (row.status, row.fence, row.sha256, row.charged) == ("done", 2, end["sha256"], end["charged"])
