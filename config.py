@@ -401,6 +401,9 @@ class ChatbotSettings:
     buttons: tuple[str, ...] = setting(
         (), "Questions offered as buttons, as text=question, separated by commas.", env="CHATBOT_BUTTONS"
     )
+    image_hosts: tuple[str, ...] = setting(
+        (), "Hosts whose pictures are fetched over https for questions that name them.", env="CHATBOT_IMAGE_HOSTS"
+    )
 
 
 @dataclass(frozen=True, slots=True)

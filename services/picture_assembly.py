@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from config import Settings
+from config import Settings, read
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
 from services.discovery import collect
@@ -16,13 +16,15 @@ from services.ocr.base import ReaderSpec
 from services.ocr.catalogue import Readers
 from services.pictures.store import Pictures
 from services.pictures.uploads import Uploads
-from services.providers.catalogue import Catalogue
+from services.providers.catalogue import Catalogue, with_proxies
 from services.telemetry.metrics import Metrics
 from services.turns.bare import BareTurns
 from services.turns.image import ImageTurns
 from services.turns.picture import PictureTurns
 from services.turns.seeing import Seeing
 from services.turns.turns import Turns
+from services.wire.dial import DialSettings
+from services.wire.fetching import Fetcher
 from services.wire.side_process import SideProcess
 
 RECODER_MEMORY_MB = 1_024
@@ -39,6 +41,7 @@ class PictureServices:
     painters: Painters
     reading: PictureTurns
     drawing: ImageTurns
+    fetcher: Fetcher
 
 
 def build_store(settings: Settings, uow: UnitOfWork, clock: Clock, metrics: Metrics, stack: ExitStack) -> Pictures:
@@ -88,6 +91,8 @@ def build_pictures(
     metrics.gauge(
         "parley_ocr_process_bytes", "Memory of the process that reads pictures.", lambda: readers.resident_bytes
     )
+    fetcher = Fetcher(read(DialSettings, with_proxies(env)), home="")
+    stack.callback(fetcher.close)
     uploads = Uploads(store, clock)
     metrics.gauge("parley_upload_bytes", "Bytes announced by uploads under way.", lambda: uploads.announced_bytes)
     return PictureServices(
@@ -97,4 +102,5 @@ def build_pictures(
         painters=painters,
         reading=PictureTurns(turns=turns, bare=bare, readers=readers, pictures=store, uploads=uploads, uow=uow),
         drawing=ImageTurns(turns=turns, bare=bare, painters=painters, pictures=store, uow=uow),
+        fetcher=fetcher,
     )

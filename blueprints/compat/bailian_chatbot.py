@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import flask
@@ -14,6 +15,7 @@ from blueprints.compat.backend import Backend, CompatBlueprint
 from blueprints.compat.bailian_chatbot_events import ChatbotEvents
 from blueprints.compat.bailian_chatbot_history import talk_before
 from blueprints.compat.bailian_chatbot_look import look_of
+from blueprints.compat.bailian_chatbot_pictures import WidgetPictures, model_that_sees, urls_of
 from blueprints.compat.cors import open_to_pages
 from blueprints.compat.statuses import status_of
 from blueprints.compat.streamed import streamed, whole
@@ -30,7 +32,7 @@ from services.ids import new_id
 from services.messages import in_chinese
 from services.turns.request import TextRequest
 
-MAX_BODY_BYTES = 1_000_000
+MAX_BODY_BYTES = 5_000_000
 LONGEST_PROMPT = 32_000
 LONGEST_SESSION = 64
 TEMPERATURE = 0.7
@@ -44,6 +46,7 @@ class Asked(NamedTuple):
 
     request: TextRequest
     session_id: str | None
+    image_urls: tuple[str, ...]
 
 
 def build(services: Services, callers: Callers, streams: Streams) -> CompatBlueprint:
@@ -51,6 +54,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
     blueprint = CompatBlueprint("bailian-chatbot", services, _refuse)
     open_to_pages(blueprint, callers)
     visitors = Visitors(services, callers, "bailian-chatbot")
+    pictures = WidgetPictures(services, services.settings.chatbot.image_hosts)
     look = look_of(services.settings.chatbot)
     temperature = services.settings.turns.temperature
 
@@ -62,19 +66,22 @@ def build(services: Services, callers: Callers, streams: Streams) -> CompatBluep
         if asked.raw("last_prompt") in (None, ""):
             raise InvalidRequest(_NO_PROMPT, field="last_prompt")
         prompt = asked.text("last_prompt", longest=LONGEST_PROMPT)
+        image_urls = urls_of(asked.raw("image_urls"))
+        model = models.application(services.catalogue)
         turn = TextRequest(
             client_id=new_id("r"),
             text=prompt,
-            model=models.application(services.catalogue),
+            model=model_that_sees(services.catalogue, model) if image_urls else model,
             temperature=TEMPERATURE if temperature is None else temperature,
             history=talk_before(prompt, asked.raw("conversation_history")),
         )
-        return Asked(turn, asked.optional_text("session_id", longest=LONGEST_SESSION))
+        return Asked(turn, asked.optional_text("session_id", longest=LONGEST_SESSION), image_urls)
 
     def begin(asked: Asked) -> Answer:
         visitors.admit()
         identity = visitors.of_address()
-        return Answer(services, streams, identity, services.text_turns.start(identity, asked.request))
+        shown = replace(asked.request, pictures=pictures.keep(identity, asked.image_urls))
+        return Answer(services, streams, identity, services.text_turns.start(identity, shown))
 
     # An answer is never a redirect: a widget would send its question to the other address as a GET.
     @blueprint.get("/myapi/v1/chat-bot-config", strict_slashes=False)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.pywsgi import WSGIServer
 
 from blueprints.compat import models
 from services.errors import ModelUnavailable
 from services.events import ReasoningDelta, Stop, TextDelta
 from services.providers.base import ChatMessage, ChatRequest
+from services.turns.seeing import data_url
+from services.wire.dial import DialSettings
+from services.wire.fetching import Fetcher
 from tests.compat.readers import LIMIT_S, reads
 from tests.servers import Site, Stand
+from tests.services.pictures.samples import picture
 
 PROXY: tuple[str, dict[str, Any]] = ("/api/chat/stream", {"messages": [{"role": "user", "content": "hi"}]})
 WIDGET: tuple[str, dict[str, Any]] = ("/myapi/v1/chat-bot/stream", {"last_prompt": "hi"})
@@ -240,6 +246,76 @@ def test_the_model_is_the_one_the_contract_names(site_env: dict[str, str]) -> No
     assert models.has(catalogue, "qwen-turbo")
     assert not models.has(catalogue, "gpt-3.5-turbo")
     site.close()
+
+
+@pytest.fixture
+def seeing(site_env: dict[str, str]) -> Iterator[Stand]:
+    """A server whose model sees, and which fetches pictures from one host."""
+    stand = Stand({**site_env, "CHATBOT_IMAGE_HOSTS": "127.0.0.1, pictures.example"})
+    stand.provider.card = replace(stand.provider.card, vision=True)
+    yield stand
+    stand.site.close()
+
+
+def shown(stand: Stand, urls: Any, path: str = WIDGET[0]) -> Any:
+    answer = stand.site.client().post(path, json={**WIDGET[1], "image_urls": urls})
+    answer.get_data()
+    return answer
+
+
+def test_a_widgets_pictures_are_shown_to_the_model(seeing: Stand) -> None:
+    """Sent along, or fetched from a host the operator knows; whole answers and streams."""
+    sent = data_url("image/png", picture("PNG"))
+    served = picture("JPEG")
+
+    def files(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "image/jpeg")])
+        return [served]
+
+    host = WSGIServer(("127.0.0.1", 0), files, log=None)
+    host.start()
+    home = f"http://127.0.0.1:{host.server_port}"
+    # What stands anywhere but at home must be public and behind TLS.
+    seeing.services.pictures.fetcher._home = Fetcher(DialSettings(), home=home)._home
+    assert shown(seeing, [sent, f"{home}/cat.jpg"]).status_code == 200
+    assert shown(seeing, [sent], "/myapi/v1/chat-bot").get_json()["result"] == "hello"
+    first, second = seeing.provider.requests
+    assert [url.partition(",")[0] for url in first.messages[-1].pictures] == [
+        "data:image/png;base64",
+        "data:image/jpeg;base64",
+    ]
+    assert len(second.messages[-1].pictures) == 1
+    seeing.audit()
+    host.stop()
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ["https://elsewhere.example/cat.jpg"],
+        ["https://127.0.0.1/cat.jpg"],  # listed, but not public
+        ["http://pictures.example/cat.jpg"],  # listed, but in the clear
+        ["file:///etc/passwd"],
+        ["https://pictures.example@elsewhere.example/cat.jpg"],
+        ["data:image/png;base64,!"],
+        ["data:image/png,AAAA"],
+        [5],
+        "https://pictures.example/cat.jpg",
+        ["data:image/png;base64,AAAA"] * 5,
+    ],
+)
+def test_a_picture_that_cannot_be_had_is_refused(seeing: Stand, urls: Any) -> None:
+    refused = shown(seeing, urls)
+    assert (refused.status_code, refused.get_json()["success"]) == (400, False)
+    assert refused.get_json()["message"]
+    assert seeing.provider.requests == []
+
+
+def test_a_picture_that_nobody_sees_is_refused(stand: Stand) -> None:
+    sent = data_url("image/png", picture("PNG"))
+    assert shown(stand, [sent]).status_code == 400
+    assert shown(stand, [data_url("image/png", b"no picture")]).status_code == 400
+    assert shown(stand, []).status_code == 200
 
 
 AUTH = "/api/auth"
