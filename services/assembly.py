@@ -232,6 +232,7 @@ def _build(
     checkpoints = Checkpoints(uow, settings.relay.checkpoint_s)
     stack.callback(checkpoints.close)
     settlement = Settlement(uow=uow, ledger=ledger, conversations=conversations, notes=notes, clock=clock)
+    stack.callback(settlement.close)
     admission = sharing.admission(settings.turns)
     turns = Turns(
         uow=uow,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gevent
 import orjson
@@ -27,8 +26,12 @@ from services.turns.records import ending_of
 
 logger = logging.getLogger(__name__)
 
-TRIES = 8
-"""Over about half a minute: a database that restarts is waited for, one that stays away is not."""
+PATIENCE_S = 25.0
+"""A database that restarts is waited for before the ending is told; for one that stays away nobody is kept waiting."""
+OWED_EVERY_S = 1.0
+MAX_OWED = 500
+"""Answers kept for a database that stays away; the next start ends the others by what was saved of them."""
+NOT_STORED = "The answer could not be stored in time; it was not charged."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,15 @@ class Settlement:
         conversations: Conversations,
         notes: Notes,
         clock: Clock,
-        sleep: Callable[[float], object] = gevent.sleep,
     ) -> None:
         self._uow = uow
         self._ledger = ledger
         self._conversations = conversations
         self._notes = notes
         self._clock = clock
-        self._sleep = sleep
+        self._owed: dict[str, tuple[Usage, Outcome]] = {}
+        """Turns whose endings were told and not stored, each as it is to be stored. Shared by every greenlet."""
+        self._paying: gevent.Greenlet | None = None
 
     def settle(self, turn_id: str, outcome: Outcome, *, message_id: str = "", prompt_estimate: int = 0) -> TurnEnded:
         """Charge, store, tell the user's devices, and say how the turn ended.
@@ -71,48 +75,83 @@ class Settlement:
 
         Returns:
             The ending as stored, by whoever was first. When the database stays away the turn ends `failed`, not
-            stored and not charged; the next start of the server settles it from its last checkpoint.
+            charged, and is stored so, with its text, as soon as the database is back.
 
         Raises:
             Overtaken: Another worker has the turn, and will end it.
         """
         usage = usage_of(outcome, prompt_estimate)
-        for attempt in range(TRIES):
+        deadline, pause_s = self._clock.monotonic() + PATIENCE_S, 0.1
+        error = Internal(NOT_STORED)
+        while True:
             try:
-                settled = self._uow.run(lambda session: self._store(session, turn_id, usage, outcome))
+                return self._settle_now(turn_id, usage, outcome)
             except DatabaseBusy as busy:
                 logger.warning("turn %s is not settled yet: %s", turn_id, busy)
-                self._sleep(min(0.1 * 2**attempt, 8.0))
+                if self._clock.monotonic() >= deadline:
+                    failed = replace(outcome, status="failed", reason="internal", error=error, result=None)
+                    self._owe(turn_id, usage, failed)
+                    break
             except Overtaken:
                 raise
             except Exception:
                 logger.exception("turn %s cannot be settled", turn_id)
                 break
-            else:
-                if settled.version:
-                    self._notes.conversation_changed(settled.user_id, settled.conversation, settled.version)
-                self._notes.quota_changed(settled.user_id, tokens=settled.quota.tokens, pictures=settled.quota.pictures)
-                return settled.ended
-        error = Internal("The answer could not be stored; it was not charged.")
+            gevent.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
         return TurnEnded("failed", "internal", usage, 0, len(outcome.text), outcome.sha256, message_id, error.to_wire())
 
-    def _store(self, session: Session, turn_id: str, usage: Usage, outcome: Outcome) -> _Settled:
+    def close(self) -> None:
+        """Give up what is still owed; the next start ends it."""
+        if self._paying is not None:
+            self._paying.kill()
+
+    def _settle_now(self, turn_id: str, usage: Usage, outcome: Outcome, *, free: bool = False) -> TurnEnded:
+        settled = self._uow.run(lambda session: self._store(session, turn_id, usage, outcome, free))
+        if settled.version:
+            self._notes.conversation_changed(settled.user_id, settled.conversation, settled.version)
+        self._notes.quota_changed(settled.user_id, tokens=settled.quota.tokens, pictures=settled.quota.pictures)
+        return settled.ended
+
+    def _owe(self, turn_id: str, usage: Usage, failed: Outcome) -> None:
+        """Never yields."""
+        if len(self._owed) < MAX_OWED:
+            self._owed[turn_id] = usage, failed
+            if not self._paying:
+                self._paying = gevent.spawn(self._pay)
+
+    def _pay(self) -> None:
+        """Until then the conversation waits for its answer, and the account for what was set aside."""
+        while self._owed:
+            gevent.sleep(OWED_EVERY_S)
+            for turn_id, (usage, failed) in list(self._owed.items()):
+                try:
+                    self._settle_now(turn_id, usage, failed, free=True)
+                except DatabaseBusy:
+                    break
+                except Overtaken:
+                    logger.info("turn %s was ended by another worker", turn_id)
+                except Exception:
+                    logger.exception("turn %s cannot be settled", turn_id)
+                del self._owed[turn_id]
+
+    def _store(self, session: Session, turn_id: str, usage: Usage, outcome: Outcome, free: bool) -> _Settled:
         turn = session.execute(select(Turn).where(Turn.id == turn_id).with_for_update()).scalar_one()
         if turn.fence > outcome.fence:
             raise Overtaken(turn_id)
         if turn.status == "running":
-            self._end(session, turn, usage, outcome)
+            self._end(session, turn, usage, outcome, free)
             self._keep(session, turn, usage, outcome)
             session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id == turn_id))
         version = self._conversations.touch(session, turn.conversation_id) if turn.conversation_id else 0
         quota = self._ledger.balance(session, turn.user_id)
         return _Settled(ending_of(turn, error=outcome.error), turn.user_id, turn.conversation_id, version, quota)
 
-    def _end(self, session: Session, turn: Turn, usage: Usage, outcome: Outcome) -> None:
-        """Charge what was reserved, and write the ending into the turn's row."""
+    def _end(self, session: Session, turn: Turn, usage: Usage, outcome: Outcome, free: bool) -> None:
+        """Charge what was reserved, or give it all back, and write the ending into the turn's row."""
         now_ms = self._clock.now_ms()
         for kind in self._ledger.reserved_kinds(session, turn.id):
-            charge = usage.total_tokens if kind == "tokens" else pictures_of(outcome)
+            charge = 0 if free else usage.total_tokens if kind == "tokens" else pictures_of(outcome)
             charged = self._ledger.settle(
                 session, turn_id=turn.id, kind=kind, charge=charge, now_ms=now_ms, note=outcome.status
             )

@@ -151,6 +151,32 @@ class Held:
         yield Stop("stop", Usage(5, 2))
 
 
+def test_an_answer_nobody_waits_for_any_longer_is_stored_when_the_database_is_back(
+    stage: Stage, own_mariadb: MariadbProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended as failed and not charged, and is kept so, with its text; the conversation goes on."""
+    monkeypatch.setattr("services.turns.settlement.PATIENCE_S", 0.2)
+    monkeypatch.setattr("services.turns.settlement.OWED_EVERY_S", 0.1)
+    before = stage.tokens()
+    stage.provider.script = held = Held()
+    following = stage.ask("c-1")
+    assert held.waiting.wait(10)
+    own_mariadb.kill()
+    held.go_on.set()
+    until(lambda: following.log.ended is not None)
+    ended = following.log.ended
+    assert ended is not None
+    assert ended.error is not None
+    assert (ended.status, ended.error["code"], ended.charged, ended.length) == ("failed", "internal", 0, 7)
+    own_mariadb.start()
+
+    until(lambda: stage.tokens() == before)
+    stored = stage.services.conversations.messages(stage.user.user_id, following.conversation).items[1]
+    assert (stored.text, stored.status, stored.charged) == ("one two", "failed", 0)
+    stage.provider.script = words("fine")
+    assert stage.finish(stage.ask("c-2", conversation=following.conversation)).ended.status == "done"  # type: ignore[union-attr]
+
+
 def test_no_connection_is_held_while_a_vendor_speaks(stage: Stage) -> None:
     """Forty answers run, and the pool is whole."""
     stage.provider.script = held = Held()
