@@ -137,7 +137,7 @@ def supervise(settings: config.Settings) -> NoReturn:
     server = settings.server
     Instance(server.data_dir).close()
     kept_secret(server.data_dir)
-    upgrade(settings.database_url)
+    upgrade(settings.database_url, wait_s=settings.database.wait_s)
     others = {place.port for place in places(collect("blueprints.compat", Backend), settings.compat.backends)} - {0}
     given = int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
     listeners = [] if given else [listen(server.host, port) for port in (server.port, *sorted(others))]
@@ -170,13 +170,19 @@ def serve_at(post: Post) -> None:
         if post.first_word.take():
             print(_ready(application.services, *workers[0].address), flush=True)
         workers[0].run_at(post)
-        for worker in workers:
-            worker.leave()
+        if not post.last_word.was_said:  # the others go on: clients go to them first, and are refused nothing
+            _leave(workers)
         application.services.turns.drain(settings.server.drain_s)
+        _leave(workers)
         for worker in workers:
             worker.stop()
     finally:
         application.close()
+
+
+def _leave(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.leave()
 
 
 def _settle() -> None:

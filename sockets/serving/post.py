@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,24 @@ class FirstWord:
             return False
 
 
+class LastWord:
+    """That all is to end: a pipe that becomes readable when its one writer says so, or is no more."""
+
+    def __init__(self) -> None:
+        self._heard_from, self._said_to = os.pipe()
+
+    def say(self) -> None:
+        os.write(self._said_to, b".")
+
+    def listen(self) -> None:
+        """From now on this process only hears it."""
+        os.close(self._said_to)
+
+    @property
+    def was_said(self) -> bool:
+        return bool(select.select([self._heard_from], [], [], 0)[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """A worker's place.
@@ -32,10 +51,11 @@ class Post:
     Attributes:
         listeners: Sockets that listen already, by port; the first is the server's own. All workers share them.
         beat: To be called every second from the moment the worker serves; it is killed when it falls silent.
-        keeper_lives: Whether the process that keeps the workers is still there.
+        first_word: Who takes it tells the user that the server is ready.
+        last_word: Said where all workers end, not this one alone.
     """
 
     listeners: dict[int, socket.socket]
     beat: Callable[[], None]
-    keeper_lives: Callable[[], bool]
     first_word: FirstWord
+    last_word: LastWord

@@ -24,7 +24,7 @@ from gunicorn.workers.base import Worker
 
 from config import ConfigError, ServerSettings
 from services.telemetry.logs import configure_logging
-from sockets.serving.post import FirstWord, Post
+from sockets.serving.post import FirstWord, LastWord, Post
 
 log = logging.getLogger("parley.supervisor")
 
@@ -57,11 +57,12 @@ class SupervisedWorker(Worker):
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))
         faulthandler.enable()  # a worker that hangs is sent SIGABRT, and says where
         plan: Plan = self.app
+        plan.last_word.listen()
         post = Post(
             listeners=_by_port(self.sockets),
             beat=self.notify,
-            keeper_lives=lambda: os.getppid() == self.ppid,
             first_word=plan.first_word,
+            last_word=plan.last_word,
         )
         try:
             module, _, function = plan.target.partition(":")
@@ -90,6 +91,10 @@ class Supervisor(Arbiter):
     def handle_usr2(self) -> None:
         """Not needed: SIGHUP loads new code as well."""
         log.warning("SIGUSR2 is not served; SIGHUP renews the workers.")
+
+    def stop(self, graceful: bool = True) -> None:
+        self.app.last_word.say()
+        super().stop(graceful)
 
     def reload(self) -> None:
         """Have every worker replaced, with the code and the settings that are there now."""
@@ -143,7 +148,7 @@ class Plan(BaseApplication):
     def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
         self.target: str = plan["target"]
-        self.first_word = FirstWord()
+        self.first_word, self.last_word = FirstWord(), LastWord()
         super().__init__()
 
     def load_config(self) -> None:

@@ -160,7 +160,6 @@ class Worker:
         self._siblings = self._server.siblings = siblings
         self._stop_asked = Event()
         self._stopped = False
-        self._sent_away: gevent.Greenlet | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -212,8 +211,7 @@ class Worker:
     def _beat(self, post: Post) -> None:
         while True:
             post.beat()
-            if not post.keeper_lives() and not self._stop_asked.is_set():
-                log.error("The process that keeps the workers is gone.")
+            if post.last_word.was_said:  # perhaps by the death of the process that keeps the workers
                 self.ask_to_stop()
             gevent.sleep(_BEAT_S)
 
@@ -222,11 +220,11 @@ class Worker:
         self._stop_asked.set()
 
     def leave(self) -> None:
-        """Leave what is new to the other workers, and send the clients to them bit by bit; what runs goes on."""
+        """Leave what is new to others, and send the clients to them bit by bit; what runs goes on. Yields."""
         self._server.leaving = True
         self._server.close()
         if self._engine is not None:
-            self._sent_away = gevent.spawn(self._engine.send_away, _RETURNS_PER_S, _LONGEST_LEAVE_S)
+            self._engine.send_away(_RETURNS_PER_S, _LONGEST_LEAVE_S)
 
     def stop(self, grace_s: float = 5.0) -> None:
         """Accept nothing more, tell clients to come back, let running requests end; close the rest after `grace_s`."""
@@ -234,8 +232,6 @@ class Worker:
             return
         self._stopped = True
         self._stop_asked.set()
-        if self._sent_away is not None:
-            self._sent_away.join(_LONGEST_LEAVE_S)
         server = self._server
         server.stopping = True
         server.close()
