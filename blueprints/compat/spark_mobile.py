@@ -92,7 +92,7 @@ def users_of(services: Services) -> Users:
     def end_turns(user_id: str) -> None:
         identity = Identity(user_id, "", False, "token", "")
         for running in services.turns.running(identity):
-            services.turns.stop(identity, turn_id=running.runner.log.turn_id)
+            services.turns.stop(identity, turn_id=running.log.turn_id)
 
     return Users(
         uow=services.uow,

@@ -9,6 +9,7 @@ from services.errors import Conflict
 from services.identity import Identity
 from services.turns.following import Following
 from services.turns.request import TextRequest
+from services.turns.turns import RunningTurn
 
 PATIENCE_S = 60.0
 _ELSEWHERE_S = 0.2
@@ -31,7 +32,7 @@ def start_in_turn(services: Services, identity: Identity, request: TextRequest) 
                 raise
             running = services.turns.running(identity)
             mine = next((turn for turn in running if turn.conversation == request.conversation), None)
-            if mine is not None:
+            if isinstance(mine, RunningTurn):
                 mine.runner.wait(left)
             else:
                 gevent.sleep(_ELSEWHERE_S)  # another process writes it

@@ -112,7 +112,7 @@ def test_a_user_of_this_server_is_the_same_user_there(stand: Stand) -> None:
     reading = gevent.spawn(lambda: b"".join(reads(address, *PROXY, headers=ann)))
     assert going.wait(LIMIT_S)
     (running,) = stand.services.turns.running(identity)
-    assert running.runner.log.answer() == "one "
+    assert running.log.answer() == "one "
     bob = stand.services.doorkeeper.by_token(stand.site.register("bob")["Authorization"].removeprefix("Bearer "))
     assert stand.services.turns.running(bob) == []
     seen.set()

@@ -19,7 +19,7 @@ from services.errors import VendorOverloaded
 from services.events import ReasoningDelta, Stop, TextDelta
 from services.identity import Identity
 from services.providers.base import ChatMessage, ChatRequest
-from services.turns.turns import START
+from services.turns.turns import START, RunningTurn
 from tests.scripted import words
 from tests.servers import Site, Stand
 
@@ -262,7 +262,7 @@ def test_of_many_questions_at_once_at_two_servers_one_is_answered(
         gevent.sleep(0.2)
         return parent
 
-    opening._parent = slowly  # type: ignore[method-assign]
+    opening._parent = slowly  # type: ignore[assignment,method-assign]
     client = member(stands[0].site)
     session, cookie = session_of(client), client.get_cookie("parley_session")
     assert cookie is not None
@@ -342,9 +342,10 @@ def test_an_answer_goes_on_when_its_reader_has_left(stand: Stand) -> None:
     assert said.wait(10)
     ann = user_of(stand)
     running = stand.services.turns.running(ann)[0]
-    watched = stand.services.turns.attach(ann, running.runner.log.turn_id, START)
+    watched = stand.services.turns.attach(ann, running.log.turn_id, START)
     assert watched.conversation == session
     go.set()
+    assert isinstance(running, RunningTurn)
     assert running.runner.wait(10) is not None
     assert client.get(f"/get-messages?session_id={session}").get_json()[1]["content"] == "first last"
 

@@ -249,8 +249,8 @@ def test_a_turn_can_be_watched_by_its_user_alone(stand: Stand) -> None:
     asking = gevent.spawn(ask, client, pair)
     assert begun.wait(10)
     running = stand.services.turns.running(ann)
-    following = stand.services.turns.attach(ann, running[0].runner.log.turn_id, START)
-    assert following.log is running[0].runner.log
+    following = stand.services.turns.attach(ann, running[0].log.turn_id, START)
+    assert following.log is running[0].log
     assert stand.services.turns.running(bob) == []
     go.set()
     assert asking.get(timeout=10).get_json()["content"] == "first"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import gevent
 import pytest
@@ -36,16 +36,58 @@ def test_one_path_has_two_methods_and_two_owners(site: Site) -> None:
     assert (shown.status_code, shown.headers["Location"]) == (302, "/login?next=%2Fchat")
 
 
+class Asking(NamedTuple):
+    """A question that is about to be put through an older backend, and the token its user has on the socket."""
+
+    token: str
+    path: str
+    body: object
+    headers: dict[str, str]
+
+
+def by_token(site: Site, path: str, body: object) -> Asking:
+    """A user of this server, who brings a bearer token."""
+    ann = site.register("ann")
+    return Asking(ann["Authorization"].removeprefix("Bearer "), path, body, ann)
+
+
+def on_doubaos_page(site: Site) -> Asking:
+    """Someone who registers by the page's form; the socket knows the same browser's user by a token of theirs."""
+    browser = site.client()
+    browser.post("/register", data={"username": "ann", "password": "secret"})
+    session = browser.post("/create-session").get_json()["session_id"]
+    cookie = browser.get_cookie("parley_session")
+    assert cookie is not None
+    headers = {"X-Auth-Token": session, "Cookie": f"parley_session={cookie.value}"}
+    token = site.services.accounts.login("ann", "secret").token
+    return Asking(token, "/chat-stream", {"message": "hi"}, headers)
+
+
+def on_sparks_phone(site: Site, path: str) -> Asking:
+    """A user of the phone's, whose `uuid` is the token."""
+    browser = site.client()
+    browser.post("/auth/register", json={"username": "ann", "password": "pw", "email": ""})
+    told = browser.post("/auth/login", json={"username": "ann", "password": "pw"}).get_json()
+    pair = {"uuid": told["uuid"], "username": told["username"]}
+    return Asking(told["uuid"], path, {**pair, "dialog": [{"role": "user", "content": "hi"}]}, {})
+
+
 @pytest.mark.parametrize(
-    ("path", "body"),
+    "begin",
     [
-        ("/deepseek_chat", {"message": "hi"}),
-        ("/chat", {"message": "hi"}),
-        ("/api/chat/stream", {"messages": [{"role": "user", "content": "hi"}]}),
-        ("/myapi/v1/chat-bot", {"last_prompt": "hi"}),
+        lambda site: by_token(site, "/deepseek_chat", {"message": "hi"}),
+        lambda site: by_token(site, "/chat", {"message": "hi"}),
+        lambda site: by_token(site, "/api/chat/stream", {"messages": [{"role": "user", "content": "hi"}]}),
+        lambda site: by_token(site, "/api/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        lambda site: by_token(site, "/myapi/v1/chat-bot", {"last_prompt": "hi"}),
+        lambda site: by_token(site, "/myapi/v1/chat-bot/stream", {"last_prompt": "hi"}),
+        on_doubaos_page,
+        lambda site: on_sparks_phone(site, "/textModel/chat"),
+        lambda site: on_sparks_phone(site, "/textModel/stream"),
     ],
+    ids=["cloud-chat", "one-shot", "proxy", "proxy whole", "widget whole", "widget", "doubao", "spark whole", "spark"],
 )
-def test_a_turn_is_watched_live_on_socketio_by_its_user_only(stand: Stand, path: str, body: object) -> None:
+def test_a_turn_is_watched_live_on_socketio_by_its_user_only(stand: Stand, begin: Callable[[Site], Asking]) -> None:
     """Found there while it runs, followed to its end; another user is told that there is no such turn."""
     watched = Event()
 
@@ -56,9 +98,11 @@ def test_a_turn_is_watched_live_on_socketio_by_its_user_only(stand: Stand, path:
         yield Stop("stop")
 
     stand.provider.script = script
-    address, ann = stand.site.open(), stand.site.register("ann")
-    reading = gevent.spawn(requests.post, f"{address}{path}", json=body, headers=ann, timeout=LIMIT_S)
-    device = Device(address, token=ann["Authorization"].removeprefix("Bearer ")).connect()
+    address, asking = stand.site.open(), begin(stand.site)
+    reading = gevent.spawn(
+        requests.post, f"{address}{asking.path}", json=asking.body, headers=asking.headers, timeout=LIMIT_S
+    )
+    device = Device(address, token=asking.token).connect()
     with gevent.Timeout(LIMIT_S):
         while not (running := device.call("sync")["running"]):
             gevent.sleep(0.01)
