@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import socketio
 
 from blueprints.proxies import behind_proxies
 from config import ConfigError
@@ -50,3 +51,25 @@ def test_what_is_no_address_is_refused(site_env: dict[str, str], written: str) -
     """Nor a network: of `10.0.0.1/8` nobody could say what was meant."""
     with pytest.raises(ConfigError, match="TRUSTED_PROXIES"):
         Stand({**site_env, "TRUSTED_PROXIES": written})
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize(("trusted", "counted"), [("127.0.0.1", "203.0.113.7"), ("10.0.0.1", "127.0.0.1")])
+def test_a_socket_behind_a_proxy_counts_for_its_client(
+    site_env: dict[str, str], trusted: str, counted: str, transport: str
+) -> None:
+    """Over WebSocket as over polling, limits are counted for the address that a proxy of ours saw."""
+    stand = Stand({**site_env, "TRUSTED_PROXIES": trusted})
+    seen: list[str] = []
+
+    def wait_s(address: str) -> float:
+        seen.append(address)
+        return 0.0
+
+    stand.services.doorkeeper._guest_wait_s = wait_s
+    client = socketio.Client(reconnection=False)
+    told = {"X-Forwarded-For": "1.2.3.4, 203.0.113.7"}
+    client.connect(stand.site.open(), headers=told, namespaces=["/text"], transports=[transport])
+    client.disconnect()
+    assert seen == [counted]
+    stand.site.close()
