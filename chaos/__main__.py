@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         return 2
     rows = promises(story.run)
     print(table(rows, figures(story.run)))
+    (folder / "table.txt").write_text(table(rows, figures(story.run), shown=10_000))
     picture = folder / "timeline.png"
     draw(story, picture)
     broken = sum(not row.kept for row in rows)

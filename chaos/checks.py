@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from chaos.pair import Watched
 from chaos.pauses import Pause, Struck, percentile
@@ -43,6 +44,7 @@ class Run:
     blows: Sequence[Struck]
     pauses: Sequence[Pause]
     exit_code: int
+    processor: str
 
     def pairs(self) -> Iterator[tuple[Watched, StoredTurn | None]]:
         for watched in self.watched:
@@ -79,6 +81,7 @@ def figures(run: Run) -> list[tuple[str, str]]:
         ("rewinds seen", str(sum(len(book.rewinds) for book in books))),
         ("gaps healed by an attach", str(sum(book.attaches for book in books))),
         ("events seen twice and dropped", str(sum(book.repeats for book in books))),
+        ("processor", run.processor),
         ("refused for a while", _counts(run.tally.refused) or "nothing"),
     ]
     for kind in ("taken over", "line", "bystander", "redis", "rolling"):
@@ -137,12 +140,12 @@ def _endings(run: Run) -> Promise:
         first, second = ends
         assert first is not None
         if first != second:
-            broken.append(f"{watched.question.name}: the two endings differ")
+            broken.append(f"{watched.question.name}: the two endings differ: {_differences(first, second or {})}")
         if stored is not None:
             told = {name: first[name] for name in ("status", "reason", "epoch", "length", "sha256", "charged")}
             kept = {name: getattr(stored, name) for name in told}
-            unlike = [f"{name} {told[name]!r}, stored {kept[name]!r}" for name in told if told[name] != kept[name]]
-            broken += [f"{watched.question.name}: {', '.join(unlike)}"] if unlike else []
+            if told != kept:
+                broken.append(f"{watched.question.name}: told and stored {_differences(told, kept)}")
         count += 1
     return Promise("exactly one turn_end each, as stored", f"{count} turns", broken)
 
@@ -255,6 +258,11 @@ def _way(its: Sequence[Call]) -> str:
     return "started over" if any(call.sold for call in its[:-1]) else "asked again before the first piece"
 
 
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return ", ".join(f"{name} {one.get(name)!r} and {other.get(name)!r}" for name in names)
+
+
 def _unlike(text: str, other: str) -> str:
     """Where two texts part."""
     same = next((at for at, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
@@ -271,14 +279,14 @@ def _counts(counted: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counted.items(), key=lambda item: -item[1]))
 
 
-def table(rows: Iterable[Promise], others: Iterable[tuple[str, str]]) -> str:
-    """Both, to be printed."""
+def table(rows: Iterable[Promise], others: Iterable[tuple[str, str]], shown: int = SHOWN) -> str:
+    """Both, to be printed; of each broken promise as many examples as are to be shown."""
     lines = []
     for row in rows:
         lines.append(f"{'kept  ' if row.kept else 'BROKEN'}  {row.name:<48}  {row.found}")
-        lines += [f"            {fault}" for fault in row.broken[:SHOWN]]
-        if len(row.broken) > SHOWN:
-            lines.append(f"            and {len(row.broken) - SHOWN} more")
+        lines += [f"            {fault}" for fault in row.broken[:shown]]
+        if len(row.broken) > shown:
+            lines.append(f"            and {len(row.broken) - shown} more")
     lines.append("")
     lines += [f"{name:<32}  {value}" for name, value in others]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from pathlib import Path
 import gevent
 import gevent.pool
 
-from benchmarks.processes import PeerFailed
+from benchmarks.processes import PeerFailed, cost, machine_cpu_s
 from chaos import stored
 from chaos.checks import Run
 from chaos.line import Line, LineLost, Refused
@@ -61,6 +61,24 @@ class Story:
     samples: list[Sample] = field(default_factory=list)
 
 
+class Spent:
+    """Processor time since it was made: this run's and that of everything else on the machine."""
+
+    def __init__(self) -> None:
+        self._at, self._ours, self._all = self._now()
+
+    def told(self) -> str:
+        at, ours, everybody = self._now()
+        lasted_s, cores = at - self._at, os.cpu_count() or 1
+        mine = (ours - self._ours) / lasted_s
+        others = max(0.0, (everybody - self._all) / lasted_s - mine)
+        return f"{mine:.2f} of {cores} cores used by this run, {others:.2f} by others"
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        return time.monotonic(), cost(os.getpid()).cpu_s, machine_cpu_s()
+
+
 class Conductor:
     """Owns everything it starts and ends it all."""
 
@@ -84,7 +102,7 @@ class Conductor:
             self._await_all_workers(server.port)
             gevent.pool.Pool(JOINING).map(Pair.join, pairs)
             log.info("%d devices are connected", sum(viewer.is_connected for p in pairs for viewer in p.viewers))
-            began = time.monotonic()
+            began, spent = time.monotonic(), Spent()
             ends_at = began + plan.seconds
             questions = numbered(plan)
             asking = [
@@ -96,6 +114,7 @@ class Conductor:
             gevent.joinall(restarts, timeout=UNTIL_WHOLE_S)
             over = time.monotonic()
             sampling.kill()
+            processor = spent.told()
             for pair in pairs:
                 pair.leave()
             log.info("the devices have left; the server is told to stop")
@@ -112,6 +131,7 @@ class Conductor:
                 blows=self._struck,
                 pauses=pauses(self._struck, books, over),
                 exit_code=exit_code,
+                processor=processor,
             )
         return Story(began, run, self._samples)
 

@@ -20,7 +20,7 @@ from chaos.sabotage import Spoiler
 BACK_S = (0.1, 2.0)
 """How long a device waits before it comes back: at first, and at most. Each wait is between half and all of it."""
 
-ELSEWHERE = 5
+ELSEWHERE = 3
 """How often a device tries to come to another worker than the other device's."""
 
 
