@@ -295,6 +295,7 @@ def _build(
         env=env,
         turns=turns,
         bare=bare,
+        uploads_folder=settings.server.data_dir / "uploads",
         uow=uow,
         clock=clock,
         metrics=metrics,

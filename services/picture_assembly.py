@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from config import Settings, read
 from db.unit_of_work import UnitOfWork
@@ -67,6 +68,7 @@ def build_pictures(
     env: Mapping[str, str],
     turns: Turns,
     bare: BareTurns,
+    uploads_folder: Path,
     uow: UnitOfWork,
     clock: Clock,
     metrics: Metrics,
@@ -93,7 +95,7 @@ def build_pictures(
     )
     fetcher = Fetcher(read(DialSettings, with_proxies(env)), home="")
     stack.callback(fetcher.close)
-    uploads = Uploads(store, clock)
+    uploads = Uploads(store, clock, uploads_folder)
     metrics.gauge("parley_upload_bytes", "Bytes announced by uploads under way.", lambda: uploads.announced_bytes)
     return PictureServices(
         store=store,

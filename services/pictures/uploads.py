@@ -1,56 +1,66 @@
-"""Pictures on their way in, part by part: acknowledged, resumable, bounded in number, size and time."""
+"""Pictures on their way in, part by part: acknowledged, resumable on any worker, bounded in number, size and time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
-from gevent.event import AsyncResult
+import gevent
+from gevent.lock import BoundedSemaphore
 
 from services.clock import Clock
 from services.errors import ChatError, Conflict, InvalidRequest, NotFound, RateLimited, ServerBusy, TooLarge
-from services.ids import new_id
+from services.ids import digest
 from services.pictures.header import MAX_BYTES
 from services.pictures.store import PictureRecord, Pictures
+from services.pictures.upload_files import Locked, UploadFiles, UploadState
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_PART_BYTES = 262_144
 MAX_PER_USER = 4
 MAX_TOTAL_BYTES = 64 * 1_048_576
-"""Announced by all users together: what this process may have to hold."""
+"""Announced by all users together: what the folder may have to hold."""
 MAX_KEPT = 10_000
-"""Uploads remembered at once, stored ones included: a few hundred bytes each."""
+"""Uploads remembered at once, stored ones included: half a kilobyte each."""
 EXPIRY_S = 600.0
 """After the last part."""
 STORE_S = 90.0
+LOCK_S = 2.0
+_LOOK_S = 0.05
+_ID = re.compile(r"u_[0-9a-f]{29}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Upload:
     """One picture on its way.
 
     Attributes:
         size: Bytes announced.
+        next: The first byte that is still to come.
         picture: What it became, once it is stored.
-        storing: Set while it is being stored: a part that is sent again waits for the same outcome.
     """
 
     id: str
-    user_id: str
-    client_id: str
     size: int
-    touched: float
-    data: bytearray = field(default_factory=bytearray)
-    next: int = 0
+    next: int
     picture: PictureRecord | None = None
-    storing: AsyncResult[PictureRecord] | None = None
 
 
 class Uploads:
-    """Holds them in memory. Only the end of an upload yields: it is stored then."""
+    """Keeps them in a folder, so that one begun on one worker goes on on another. Every method yields."""
 
-    def __init__(self, pictures: Pictures, clock: Clock) -> None:
+    def __init__(self, pictures: Pictures, clock: Clock, folder: Path) -> None:
         self._pictures = pictures
         self._clock = clock
-        self._uploads: dict[str, Upload] = {}
+        self._files = UploadFiles(folder)
+        self._mine = BoundedSemaphore(1)  # among this worker's greenlets; the files' lock is among workers
 
     def begin(self, user_id: str, client_id: str, size: int) -> Upload:
         """A new upload, or the one this `client_id` means already.
@@ -63,29 +73,26 @@ class Uploads:
         """
         if size > MAX_BYTES:
             raise TooLarge(f"A picture has at most {MAX_BYTES // 1_048_576} MB.", field="bytes")
-        self._forget_old()
-        mine = [upload for upload in self._uploads.values() if upload.user_id == user_id]
-        for upload in mine:
-            if upload.client_id == client_id:
-                if upload.size != size:
-                    raise Conflict("This client_id means an upload of another size.", field="bytes")
-                upload.touched = self._clock.monotonic()
-                return upload
-        if sum(upload.picture is None for upload in mine) >= MAX_PER_USER:
-            raise RateLimited(f"You have {MAX_PER_USER} uploads under way; finish one first.", retry_after_s=5)
-        if self.announced_bytes + size > MAX_TOTAL_BYTES or len(self._uploads) >= MAX_KEPT:
-            raise ServerBusy("Too many pictures are being uploaded; try again in a moment.", retry_after_s=5)
-        upload = Upload(new_id("u"), user_id, client_id, size, self._clock.monotonic())
-        self._uploads[upload.id] = upload
-        return upload
+        upload_id = "u_" + digest(f"{user_id}\n{client_id}")[:29]
+        name = _name(user_id, upload_id)
+        state = self._apart(lambda: self._begin(user_id, name, size))
+        if state.size != size:
+            raise Conflict("This client_id means an upload of another size.", field="bytes")
+        try:
+            return self._shown(user_id, upload_id, state)
+        except NotFound:  # it was stored, and the picture is deleted since
+            self._apart(lambda: self._files.delete(name))
+            return self.begin(user_id, client_id, size)
 
     def find(self, user_id: str, upload_id: str) -> Upload:
         """Raises `NotFound`: never begun, expired, or another user's."""
-        self._forget_old()
-        upload = self._uploads.get(upload_id)
-        if upload is None or upload.user_id != user_id:
-            raise NotFound("There is no such upload; it may have expired.", field="upload")
-        return upload
+        if not _ID.fullmatch(upload_id):
+            raise _absent()
+        name, oldest_ms = _name(user_id, upload_id), self._oldest_ms
+        state = self._apart(lambda: self._files.state(name, oldest_ms))
+        if state is None:
+            raise _absent()
+        return self._shown(user_id, upload_id, state)
 
     def part(self, user_id: str, upload_id: str, at: int, data: bytes) -> Upload:
         """Take a part in; after the last one the picture is stored.
@@ -96,40 +103,113 @@ class Uploads:
             InvalidRequest: More than was announced.
             ChatError: It is whole, and no picture that can be kept. Unless a retry may help it is forgotten.
         """
-        upload = self.find(user_id, upload_id)
-        if at + len(data) > upload.size:
-            raise InvalidRequest("This part goes beyond the bytes that were announced.", field="data")
-        upload.touched = self._clock.monotonic()
-        if upload.picture is None and at <= upload.next < at + len(data):
-            upload.data += data[upload.next - at :]
-            upload.next = at + len(data)
-        if upload.next == upload.size and upload.picture is None:
-            self._store(upload)
-        return upload
-
-    def _store(self, upload: Upload) -> None:
-        if upload.storing is not None:
-            upload.storing.get(timeout=STORE_S)
-            return
-        upload.storing = AsyncResult()
-        try:
-            upload.picture = self._pictures.add(upload.user_id, bytes(upload.data))
-        except BaseException as error:
-            upload.storing.set_exception(error)
-            upload.storing = None
-            if isinstance(error, ChatError) and not error.retryable:
-                self._uploads.pop(upload.id, None)
-            raise
-        upload.storing.set(upload.picture)
-        upload.storing = None
-        upload.data = bytearray()
+        if not _ID.fullmatch(upload_id):
+            raise _absent()
+        name = _name(user_id, upload_id)
+        for _ in range(round(STORE_S / _LOOK_S)):
+            state, whole = self._apart(lambda: self._take(name, at, data))
+            if whole is not None:
+                return self._store(user_id, upload_id, state, whole)
+            if not state.storing_until_ms:
+                return self._shown(user_id, upload_id, state)
+            gevent.sleep(_LOOK_S)  # another request brought the same end, maybe to another worker
+        raise ServerBusy("This picture takes too long; send its end again.", retry_after_s=5)
 
     @property
     def announced_bytes(self) -> int:
-        """Of uploads that are not stored yet."""
-        return sum(upload.size for upload in self._uploads.values() if upload.picture is None)
+        """Of uploads that are not stored yet, on all workers."""
+        return sum(self._apart(lambda: self._files.names(self._oldest_ms)).values())
 
-    def _forget_old(self) -> None:
-        oldest = self._clock.monotonic() - EXPIRY_S
-        for upload in [upload for upload in self._uploads.values() if upload.touched < oldest]:
-            del self._uploads[upload.id]
+    def _begin(self, user_id: str, name: str, size: int) -> UploadState:
+        others = self._files.names(self._oldest_ms)
+        now_ms = self._clock.now_ms()
+        if (known := self._files.state(name, self._oldest_ms)) is not None:
+            if known.size == size:
+                self._files.write(name, known, now_ms)
+            return known
+        others.pop(name, None)
+        self._files.delete(name)
+        if sum(name.startswith(_owner(user_id)) and bool(rest) for name, rest in others.items()) >= MAX_PER_USER:
+            raise RateLimited(f"You have {MAX_PER_USER} uploads under way; finish one first.", retry_after_s=5)
+        if sum(others.values()) + size > MAX_TOTAL_BYTES or len(others) >= MAX_KEPT:
+            raise ServerBusy("Too many pictures are being uploaded; try again in a moment.", retry_after_s=5)
+        return self._files.create(name, size, now_ms)
+
+    def _take(self, name: str, at: int, data: bytes) -> tuple[UploadState, bytes | None]:
+        """The state after this part; and the whole picture, when it is the caller's to store it."""
+        state, now_ms = self._files.state(name, self._oldest_ms), self._clock.now_ms()
+        if state is None:
+            raise _absent()
+        if at + len(data) > state.size:
+            raise InvalidRequest("This part goes beyond the bytes that were announced.", field="data")
+        before, fresh = state.next, b""
+        if at <= before < at + len(data):
+            fresh = data[before - at :]
+            state.next = at + len(data)
+        is_ours = state.next == state.size and not state.picture and state.storing_until_ms < now_ms
+        if is_ours:
+            state.storing_until_ms = now_ms + round(STORE_S * 1000)
+        self._files.write(name, state, now_ms, at=before, data=fresh)
+        return state, self._files.read(name) if is_ours else None
+
+    def _store(self, user_id: str, upload_id: str, state: UploadState, whole: bytes) -> Upload:
+        name = _name(user_id, upload_id)
+        state.storing_until_ms = 0
+        try:
+            picture = self._pictures.add(user_id, whole)
+        except BaseException as error:
+            if isinstance(error, ChatError) and not error.retryable:
+                self._apart(lambda: self._files.delete(name))
+            else:
+                self._apart(lambda: self._files.write(name, state, self._clock.now_ms()))
+            raise
+        state.picture = picture.id
+        self._apart(lambda: self._files.write(name, state, self._clock.now_ms()))
+        return Upload(upload_id, state.size, state.next, picture)
+
+    def _shown(self, user_id: str, upload_id: str, state: UploadState) -> Upload:
+        picture = self._pictures.get(user_id, state.picture, field="upload") if state.picture else None
+        return Upload(upload_id, state.size, state.next, picture)
+
+    @property
+    def _oldest_ms(self) -> int:
+        return self._clock.now_ms() - round(EXPIRY_S * 1000)
+
+    def _apart(self, work: Callable[[], T]) -> T:
+        """In a native thread, with the folder to ourselves.
+
+        Raises:
+            ServerBusy: The disk does not work, or another worker hangs while it has the folder.
+        """
+
+        def locked() -> T:
+            with self._files.locked():
+                return work()
+
+        waited_s = 0.0
+        with self._mine:
+            while True:
+                try:
+                    result: T = gevent.get_hub().threadpool.apply(locked)
+                    return result
+                except Locked:
+                    if waited_s >= LOCK_S:
+                        raise ServerBusy("The server cannot take pictures now; try again.", retry_after_s=5) from None
+                except OSError as error:
+                    log.error("the folder of uploads cannot be used: %s", error)
+                    message = "The server cannot take pictures now; try again later."
+                    raise ServerBusy(message, retry_after_s=30) from error
+                gevent.sleep(_LOOK_S)
+                waited_s += _LOOK_S
+
+
+def _owner(user_id: str) -> str:
+    return f"{digest(user_id)[:16]}-"
+
+
+def _name(user_id: str, upload_id: str) -> str:
+    return _owner(user_id) + upload_id
+
+
+def _absent() -> NotFound:
+    return NotFound("There is no such upload; it may have expired.", field="upload")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from services.errors import Conflict, InvalidRequest, NotFound, RateLimited, ServerBusy, TooLarge, UnsupportedMedia
 from services.pictures import uploads as limits
@@ -16,7 +17,7 @@ DATA = picture("PNG")
 
 @pytest.fixture
 def uploads(shelf: Shelf) -> Uploads:
-    return Uploads(shelf.pictures, shelf.clock)
+    return Uploads(shelf.pictures, shelf.clock, shelf.folder.parent / "uploads")
 
 
 def test_parts_become_a_picture(uploads: Uploads, shelf: Shelf) -> None:
@@ -26,7 +27,7 @@ def test_parts_become_a_picture(uploads: Uploads, shelf: Shelf) -> None:
     assert uploads.part(ANN, upload.id, 0, DATA[:50]).next == 50
     assert uploads.part(ANN, upload.id, 80, DATA[80:90]).next == 50
     assert uploads.part(ANN, upload.id, 30, DATA[30:90]).next == 90
-    assert uploads.begin(ANN, "c-1", len(DATA)) is upload, "the line was lost; the same name goes on"
+    assert uploads.begin(ANN, "c-1", len(DATA)).next == 90, "the line was lost; the same name goes on"
     done = uploads.part(ANN, upload.id, 90, DATA[90:])
     assert done.next == len(DATA)
     assert done.picture is not None
@@ -89,3 +90,49 @@ def test_an_upload_that_rests_too_long_is_forgotten(uploads: Uploads, shelf: She
     with pytest.raises(NotFound):
         uploads.part(ANN, upload.id, 1, b"x")
     assert uploads.announced_bytes == 0
+
+
+def test_an_upload_begun_on_one_worker_goes_on_on_another(shelf: Shelf) -> None:
+    """Each byte once, whoever took it; an end sent to both at once makes one picture."""
+    one, other = (Uploads(shelf.pictures, shelf.clock, shelf.folder.parent / "uploads") for _ in range(2))
+    upload = one.begin(ANN, "c-1", len(DATA))
+    one.part(ANN, upload.id, 0, DATA[:50])
+    assert (other.begin(ANN, "c-1", len(DATA)).id, other.begin(ANN, "c-1", len(DATA)).next) == (upload.id, 50)
+    assert other.part(ANN, upload.id, 20, DATA[20:70]).next == 70
+    both = [gevent.spawn(worker.part, ANN, upload.id, 70, DATA[70:]) for worker in (one, other)]
+    gevent.joinall(both, timeout=20, raise_error=True)
+    assert both[0].value == both[1].value
+    (kept,) = shelf.pictures.list(ANN)
+    assert opened(shelf.pictures.read(kept)).size == (60, 40)
+    shelf.pictures.remove(ANN, kept.id)
+    with pytest.raises(NotFound):
+        one.find(ANN, upload.id)
+    assert other.begin(ANN, "c-1", len(DATA)).next == 0, "the same name may come again"
+
+
+def test_one_that_a_worker_died_over_can_be_stored_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is sent once more; a disk that fails costs a try."""
+    one, other = (Uploads(shelf.pictures, shelf.clock, shelf.folder.parent / "uploads") for _ in range(2))
+    upload = one.begin(ANN, "c-1", len(DATA))
+    one.part(ANN, upload.id, 0, DATA[:50])
+    storing = Event()
+
+    def killed(user_id: str, data: bytes) -> None:
+        storing.set()
+        Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf.pictures, "add", killed)
+        dying = gevent.spawn(one.part, ANN, upload.id, 50, DATA[50:])
+        assert storing.wait(20)
+        patch.setattr(one, "_apart", lambda work: None)  # it writes nothing more
+        dying.kill()
+    shelf.clock.advance(limits.STORE_S + 1)
+    assert other.part(ANN, upload.id, 50, DATA[50:]).picture is not None
+
+
+@pytest.mark.parametrize("name", ["../../x", "u_none", "", "lock", "u_" + "0" * 29 + "/"])
+def test_what_a_client_says_is_no_part_of_a_path(uploads: Uploads, name: str) -> None:
+    for ask in (lambda: uploads.find(ANN, name), lambda: uploads.part(ANN, name, 0, b"x")):
+        with pytest.raises(NotFound):
+            ask()
