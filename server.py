@@ -7,6 +7,7 @@ monkey.patch_all()
 
 import gc
 import os
+import socket
 import sys
 
 sys.modules["aiohttp"] = None  # type: ignore[assignment]  # wanted by a client of python-engineio's that is not used:
@@ -34,6 +35,7 @@ from services.telemetry.exposition import merged
 from services.telemetry.logs import configure_logging, name_worker
 from sockets.gateway import Gateway
 from sockets.serving.affinity import Siblings
+from sockets.serving.inheritance import inherited, without_inheritance
 from sockets.serving.post import Post
 from sockets.serving.worker import Worker, listen
 
@@ -56,10 +58,13 @@ class Application:
     def wsgi(self) -> Callable[..., Any]:
         return self.flask.wsgi_app
 
-    def workers(self, post: Post | None = None, siblings: Siblings | None = None) -> list[Worker]:
-        """What serves it, on the address of the settings or at its post; then what serves the other ports."""
+    def workers(self, listeners: Mapping[int, socket.socket], siblings: Siblings | None = None) -> list[Worker]:
+        """What serves it, then what serves the other ports.
+
+        Args:
+            listeners: Sockets that listen already, by port, the server's own first; none to listen as the settings say.
+        """
         server, limits = self.services.settings.server, self.gateway.limits
-        listeners = dict(post.listeners) if post is not None else {}
         first = next(iter(listeners), server.port)
         found = [
             Worker(
@@ -74,7 +79,7 @@ class Application:
             )
         ]
         for port, app in self.others.items():
-            if post is not None and port not in listeners:
+            if listeners and port not in listeners:
                 raise config.ConfigError(f"COMPAT asks for port {port}, which is opened at a restart only.")
             found.append(Worker(app.wsgi_app, server.host, port, limits=limits, listener=listeners.get(port)))
         return found
@@ -107,12 +112,13 @@ def serve(env: Mapping[str, str]) -> int:
     """
     settings = config.load(env)
     configure_logging(settings.server)
+    listeners = inherited(env)
     if settings.server.workers > 1:
-        supervise(settings)
+        supervise(settings, listeners)
     application = create_app(settings, env)
     _settle()
     try:
-        workers = application.workers()
+        workers = application.workers(listeners)
         for worker in workers:
             worker.start()
         print(_ready(application.services, *workers[0].address), flush=True)
@@ -125,7 +131,7 @@ def serve(env: Mapping[str, str]) -> int:
     return 0
 
 
-def supervise(settings: config.Settings) -> NoReturn:
+def supervise(settings: config.Settings, listeners: Mapping[int, socket.socket]) -> NoReturn:
     """Make what is made once, listen, and become the process that keeps `WORKERS` workers.
 
     Raises:
@@ -139,15 +145,14 @@ def supervise(settings: config.Settings) -> NoReturn:
     kept_secret(server.data_dir)
     upgrade(settings.database_url, wait_s=settings.database.wait_s)
     others = {place.port for place in places(collect("blueprints.compat", Backend), settings.compat.backends)} - {0}
-    given = int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
-    listeners = [] if given else [listen(server.host, port) for port in (server.port, *sorted(others))]
+    own = list(listeners.values()) or [listen(server.host, port) for port in (server.port, *sorted(others))]
     supervisor.become(
         "server:serve_at",
-        listeners=listeners,
+        listeners=own,
         workers=server.workers,
         drain_s=server.drain_s,
         log_level="debug" if server.debug else server.log_level,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**without_inheritance(os.environ), "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -164,7 +169,7 @@ def serve_at(post: Post) -> None:
     metrics.told = lambda: merged({siblings.name: metrics.exposition(), **siblings.reports()})
     _settle()
     try:
-        workers = application.workers(post, siblings)
+        workers = application.workers(post.listeners, siblings)
         for worker in workers:
             worker.start()
         if post.first_word.take():

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import gevent
@@ -30,16 +31,20 @@ class ServerProcess:
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> ServerProcess:
+    def start(self, *command: str, pass_fds: Sequence[int] = ()) -> ServerProcess:
         """Start and wait until it says that it is ready.
+
+        Args:
+            command: What to run in place of `python server.py serve`.
 
         Raises:
             AssertionError: It ended or said nothing in time; the message has its log.
         """
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "server.py", "serve"],
+                command or [sys.executable, "server.py", "serve"],
                 cwd=ROOT,
+                pass_fds=pass_fds,
                 env={**_bare_environment(), **self.env},
                 stdout=subprocess.PIPE,
                 stderr=log,

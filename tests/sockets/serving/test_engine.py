@@ -274,3 +274,30 @@ def test_a_polling_client_that_stops_polling_is_forgotten(serve: Callable[..., S
     client = Polling(served)
     assert [served.next()[0], served.next()] == ["connect", ("disconnect", "ping timeout")]
     assert client.get().status_code == 400
+
+
+def test_packets_that_a_closing_session_did_not_take_are_not_confirmed(served: Served) -> None:
+    """The post is at work when the session ends; its second packet will never be looked at."""
+    client = Polling(served, join=False)
+    served.echo.gate.clear()
+    post = gevent.spawn(client.post, '40/echo,\x1e42/echo,1["echo",1]')
+    wait_until(lambda: served.session().posting)
+    served.session().close()
+    served.echo.gate.set()
+    assert post.get(timeout=10).status_code == 400
+
+
+def test_a_goodbye_of_the_clients_own_is_confirmed(served: Served) -> None:
+    assert Polling(served).post("41/echo,\x1e1").text == "ok"
+
+
+def test_a_client_that_is_to_come_back_is_not_told_to_stay_away(served: Served) -> None:
+    """A CLOSE packet would end python-socketio's client for good."""
+    waiting, between_polls = Polling(served), Polling(served)
+    sessions = served.engine.sockets
+    poll = gevent.spawn(waiting.get)
+    wait_until(lambda: sessions[waiting.sid].polled)
+    served.engine.send_away(500, 1)
+    assert (poll.get(timeout=10).status_code, poll.get().json()["code"]) == (400, 1)
+    assert between_polls.get().status_code == 400
+    assert requests.get(f"{served.url}/socket.io/?EIO=4&transport=polling", timeout=10).status_code == 503

@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,9 @@ from gevent.event import Event
 from gevent.pool import Pool
 from prometheus_client.parser import text_string_to_metric_families
 
+import config
 from tests.node import node
+from tests.owned import free_port
 from tests.processes import ROOT, ServerProcess
 from tests.redis_server import redis_url  # noqa: F401
 from tests.sockets.serving.conftest import wait_until
@@ -220,3 +224,39 @@ def test_a_setting_that_cannot_be_used_ends_them_all_with_one_word(tmp_path: Pat
     assert server.stop() != 0
     said = [line for line in server.log.read_text().splitlines() if not line.startswith("{")]
     assert said == ["parley: OPENAI_BASE_URL must be an http:// or https:// address."]
+
+
+def test_more_than_one_worker_without_redis_is_refused() -> None:
+    with pytest.raises(config.ConfigError, match=r"^WORKERS is 2, .* set REDIS_URL") as refused:
+        config.load({"WORKERS": "2"})
+    assert "REDIS_URL" in refused.value.chinese
+    assert config.load({"WORKERS": "2", "REDIS_HOST": "127.0.0.1"}).server.workers == 2
+
+
+def test_older_backends_on_ports_of_their_own_are_served_by_all(tmp_path: Path, redis_url: str) -> None:  # noqa: F811
+    server = several(tmp_path / "data", redis_url, workers=2)
+    port = free_port()
+    server.env["COMPAT"] = f"none,bailian-proxy@:{port}"
+    server.start()
+    there = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    there.request("GET", "/api/models")
+    assert there.getresponse().status == 200
+    there.close()
+    assert ask(server, "GET", "/api/models")[0] == 404
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_socket_that_systemd_holds_is_served(tmp_path: Path, redis_url: str, workers: int) -> None:  # noqa: F811
+    """Its connections wait while no server runs."""
+    server = several(tmp_path / "data", redis_url, workers=workers)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        waiting = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        waiting.request("GET", "/healthz")
+        script = f'exec 3<&{held.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" server.py serve'
+        server.start("bash", "-c", script, sys.executable, pass_fds=[held.fileno()])
+        assert waiting.getresponse().status == 200
+        assert server.address.endswith(f":{port}")
+        assert server.stop() == 0
+        waiting.close()
