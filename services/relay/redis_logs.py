@@ -55,10 +55,15 @@ Sure = Literal["lapsed", "forgotten", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A turn that is this worker's from now on: its log as far as it came, and what it was asked."""
+    """A turn that is this worker's from now on: its log as far as it came, and what it was asked.
+
+    Attributes:
+        outlived: How many workers died, or went silent, while they ran it.
+    """
 
     log: RedisLog
     order: bytes
+    outlived: int = 0
 
 
 class RedisLogs:
@@ -193,7 +198,7 @@ class RedisLogs:
         self._copies.pop(turn_id, None)
         self._kept.put(log)
         self._journal.open(log)
-        return Claimed(log, log.order)
+        return Claimed(log, log.order, int(answer[2]))
 
     def hand_over(self, log: RedisLog) -> None:
         """Let the next worker that looks have this turn; its viewers here follow what that one writes.

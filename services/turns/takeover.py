@@ -43,7 +43,7 @@ FORGOTTEN_S = 5.0
 FORGOTTEN_AGE_MS = 15_000
 AT_ONCE = 200
 SIDE_BY_SIDE = 8
-MAX_OWNERS = 5
+MAX_OUTLIVED = 5
 """A turn that outlived so many workers may be what kills them; it is ended."""
 
 
@@ -167,7 +167,7 @@ class Takeover:
             self._settlement.settle(row.id, outcome, message_id=row.message_id, prompt_estimate=row.prompt_tokens)
             self._seal(log, "interrupted")
             return
-        if claimed.order != b"-" and log.fence <= MAX_OWNERS:
+        if claimed.order != b"-" and claimed.outlived <= MAX_OUTLIVED:
             try:
                 running = self._text_turns.resume(claimed.order, log)
             except (ChatError, ValueError, TypeError) as error:

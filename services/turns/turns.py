@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult, Event
+from gevent.pool import Pool
 from sqlalchemy import ColumnElement, select
 
 from config import TurnSettings
@@ -43,6 +44,8 @@ STOP_S = 1.0
 
 HAND_OVER_S = 5.0
 """How long the end of a turn that is being settled is waited for, before it is left to itself."""
+
+HAND_OVER_AT_ONCE = 16
 
 START = Position(1, 0)
 
@@ -314,9 +317,11 @@ class Turns:
         """Refuse new turns and hand running ones to other workers; else give them `grace_s`, then end what is left as
         interrupted."""
         self._admission.drain()
+        until = time.monotonic() + grace_s
         if isinstance(self._logs, RedisLogs):
-            self._hand_over(self._logs)
-        with gevent.Timeout(grace_s, False):
+            self._logs.retire()
+            self._hand_over(self._logs, until)
+        with gevent.Timeout(max(0.0, until - time.monotonic()), False):
             for turn in list(self._running.values()):
                 turn.runner.wait(grace_s)
         left = list(self._running.values())
@@ -325,18 +330,28 @@ class Turns:
         for turn in left:
             turn.runner.wait(5)
 
-    def _hand_over(self, logs: RedisLogs) -> None:
-        """Let other workers go on with what they can; nothing is begun over that may as well end here."""
-        logs.retire()
-        if not logs.peers():
-            return
-        turns = [turn for turn in self._running.values() if turn.launch.order != b"-"]
-        for turn in turns:
-            turn.runner.let_go()
-        for turn in turns:
-            turn.runner.wait(HAND_OVER_S)
-            if turn.log.ended is None and isinstance(turn.log, RedisLog) and turn.launch.turn_id not in self._running:
-                logs.hand_over(turn.log)
+    def _hand_over(self, logs: RedisLogs, until: float) -> None:
+        """Let other workers go on with what they can; nothing is begun over that may as well end here.
+
+        Looks again until there is nothing left: a start may be under way, and Redis may be away for a moment.
+        """
+        while True:
+            turns = [turn for turn in self._running.values() if turn.launch.order != b"-"]
+            if turns and logs.peers():
+                for turn in turns:
+                    turn.runner.let_go()
+                Pool(HAND_OVER_AT_ONCE).map(lambda turn: self._give(logs, turn), turns)
+            elif not turns and not self._beginning:
+                return
+            if time.monotonic() > until:
+                return
+            gevent.sleep(0.1)
+
+    def _give(self, logs: RedisLogs, turn: RunningTurn) -> None:
+        """Let others have a turn as soon as its runner has let go of it."""
+        turn.runner.wait(HAND_OVER_S)
+        if turn.log.ended is None and isinstance(turn.log, RedisLog) and turn.launch.turn_id not in self._running:
+            logs.hand_over(turn.log)
 
     def __len__(self) -> int:
         return len(self._running)

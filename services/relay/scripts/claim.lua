@@ -3,7 +3,8 @@
 -- KEYS: the partition's leases, the turn's facts.
 -- ARGV: the turn's id, who claims it, the lease in ms, the highest fence the database knows, and how sure the claimant
 -- is: `lapsed` takes only a lease that has run out, `forgotten` also a turn that has none here, `dead` any.
--- Answers the new fence and what the turn was asked, or nothing.
+-- Answers the new fence, what the turn was asked, and how many owners it has outlived, or nothing. An owner that handed
+-- it over (its lease is 0) is not counted.
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,5 +23,6 @@ if sure == 'lapsed' and not until_ms then
 end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[2], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[2], 'fence', string.format('%d', fence), 'owner', ARGV[2])
+local outlived = redis.call('HINCRBY', KEYS[2], 'outlived', (until_ms and tonumber(until_ms) == 0) and 0 or 1)
 redis.call('ZADD', KEYS[1], now_ms + tonumber(ARGV[3]), ARGV[1])
-return {string.format('%d', fence), redis.call('HGET', KEYS[2], 'order') or ''}
+return {string.format('%d', fence), redis.call('HGET', KEYS[2], 'order') or '', outlived}
