@@ -20,6 +20,7 @@ from services.events import ReasoningDelta, Stop, TextDelta
 from services.identity import Identity
 from services.providers.base import ChatMessage, ChatRequest
 from services.turns.turns import START, RunningTurn
+from tests.compat.replies import REPLIES, ROOM, give
 from tests.scripted import words
 from tests.servers import Site, Stand
 
@@ -350,19 +351,17 @@ def test_an_answer_goes_on_when_its_reader_has_left(stand: Stand) -> None:
     assert client.get(f"/get-messages?session_id={session}").get_json()[1]["content"] == "first last"
 
 
-def test_every_reply_arrives_whole(stand: Stand) -> None:
+def test_fifty_long_answers_are_read_whole(site_env: dict[str, str]) -> None:
     """The page decodes the bytes as they come, wherever they are cut."""
-    client = member(stand.site)
+    stand = Stand({**site_env, **ROOM})
+    said, client = give(stand), member(stand.site)
     cookie = client.get_cookie("parley_session")
     assert cookie is not None
-    address = stand.site.open()
-    replies = [f"{{{n}}}春眠不觉晓😀\n" * (n + 1) for n in range(49)] + ["好😀{}" * 2_000]
-    session = session_of(client)
-    for reply in replies:
-        stand.provider.script = words(*(reply[at : at + 4] for at in range(0, len(reply), 4)))
+    address, session = stand.site.open(), session_of(client)
+    for number in range(REPLIES):
         answer = requests.post(
             f"{address}/chat-stream",
-            json={"message": "hi"},
+            json={"message": f"question {number}"},
             headers={"X-Auth-Token": session},
             cookies={"parley_session": cookie.value},
             stream=True,
@@ -370,7 +369,9 @@ def test_every_reply_arrives_whole(stand: Stand) -> None:
         )
         decoder = codecs.getincrementaldecoder("utf-8")()
         shown = "".join(decoder.decode(piece) for piece in answer.iter_content(7)) + decoder.decode(b"", final=True)
-        assert shown == reply
+        assert shown == said[f"question {number}"]
+    stand.audit()
+    stand.site.close()
 
 
 def test_a_foreign_page_can_make_nobody_do_anything(stand: Stand) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +11,10 @@ import pytest
 import requests
 
 from services.events import Usage
+from tests.compat.replies import REPLIES, ROOM, give
 from tests.compat.test_spark_mobile import DIALOG, member
 from tests.scripted import words
 from tests.servers import Stand
-
-_WORDS = (
-    "}{", "{", "}", '{"code":1}', '"', "\\", "\\u007b", "好", "春眠不觉晓",
-    "😀", "👩‍👩‍👧", "\n", " ", "é", "word", "}\n{",
-)  # fmt: skip
-REPLIES = [
-    "".join(random.Random(seed).choices(_WORDS, k=1 + seed * 7)) or "x" for seed in range(49)
-] + ["好😀{}" * 2_000]  # fmt: skip
 
 
 def desktop(response: requests.Response) -> str:
@@ -62,17 +54,19 @@ def mobile(response: requests.Response) -> str:
 
 
 @pytest.mark.parametrize("read", [desktop, mobile], ids=["desktop", "mobile"])
-def test_every_reply_arrives_whole(stand: Stand, read: Callable[[requests.Response], str]) -> None:
-    pair = member(stand.site.client())
+def test_fifty_long_answers_are_read_whole(site_env: dict[str, str], read: Callable[[requests.Response], str]) -> None:
+    stand = Stand({**site_env, **ROOM})
+    said, pair = give(stand), member(stand.site.client())
     address = stand.site.open()
     with requests.Session() as session:
-        for reply in REPLIES:
-            pieces = [reply[at : at + 4] for at in range(0, len(reply), 4)]
-            stand.provider.script = words(*pieces, usage=Usage(1, 1))
-            asked = {**pair, "dialog": DIALOG}
+        for number in range(REPLIES):
+            question = f"question {number}"
+            asked = {**pair, "dialog": [{"role": "user", "content": question}]}
             answer = session.post(f"{address}/textModel/stream", json=asked, stream=True, timeout=30)
             assert answer.status_code == 200 and "Content-Length" not in answer.headers
-            assert read(answer) == reply
+            assert read(answer) == said[question]
+    stand.audit()
+    stand.site.close()
 
 
 def test_every_chunk_is_one_small_ascii_frame(stand: Stand) -> None:
