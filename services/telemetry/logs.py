@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 
@@ -57,9 +58,32 @@ class PlainFormatter(_Formatter):
         return f"{line}\n{traceback}" if traceback else line
 
 
+class Unfailing:
+    """A text stream that loses what it cannot write: a full disk must stop no more than the log.
+
+    For standard error, where gevent also reports: a failing write there loses the result of a thread's work, and
+    whoever waits for it waits for ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def configure_logging(settings: ServerSettings, stream: TextIO | None = None) -> None:
     """Send every record to `stream`, stderr by default, instead of where they went before."""
-    stream = stream or sys.stderr
+    stream = stream or _unfailing_stderr()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PlainFormatter() if stream.isatty() else JsonFormatter())
     root = logging.getLogger()
@@ -82,6 +106,12 @@ def name_worker(name: str) -> None:
         return record
 
     logging.setLogRecordFactory(named)
+
+
+def _unfailing_stderr() -> TextIO:
+    if not isinstance(sys.stderr, Unfailing):
+        sys.stderr = cast(TextIO, Unfailing(sys.stderr))
+    return cast(TextIO, sys.stderr)
 
 
 def _clean(text: str) -> str:
