@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import flask
 from flask import request
 
@@ -13,7 +11,6 @@ from services.accounts.sessions import LIFE_S, SESSION_COOKIE
 from services.errors import Forbidden, Unauthenticated
 from services.identity import Identity
 
-MAX_ADDRESSES = 10_000
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -23,7 +20,6 @@ class Callers:
     def __init__(self, doorkeeper: Doorkeeper, origins: OriginRule) -> None:
         self._doorkeeper = doorkeeper
         self.origins = origins
-        self._keyless = _KeylessGuests(doorkeeper)
 
     def check_origin(self) -> None:
         """Refuse a change that another site's page asks for. Runs before every route.
@@ -79,7 +75,7 @@ class Callers:
             Unauthenticated: Guests are not allowed here.
             RateLimited: Too many guests from there.
         """
-        identity = self._keyless.at(request.remote_addr or "")
+        identity = self._doorkeeper.guest_of(request.remote_addr or "")
         flask.g.user = identity.user_id
         return identity
 
@@ -114,30 +110,3 @@ def _came_by_https() -> bool:
 def _bearer() -> str | None:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
-
-
-class _KeylessGuests:
-    """Guests for programs that bring no key: one an address, so that a loop of calls is not a loop of new accounts.
-
-    Nobody is given such a guest's token, so nobody can come back as it and read what another program asked.
-    """
-
-    def __init__(self, doorkeeper: Doorkeeper) -> None:
-        self._doorkeeper = doorkeeper
-        self._guests: OrderedDict[str, Identity] = OrderedDict()
-
-    def at(self, address: str) -> Identity:
-        """The guest of this address.
-
-        Raises:
-            RateLimited: Too many guests from there.
-        """
-        known = self._guests.get(address)
-        if known is not None and self._doorkeeper.still_valid([known]):
-            self._guests.move_to_end(address)
-            return known
-        identity, _ = self._doorkeeper.new_guest(address)
-        self._guests[address] = identity
-        if len(self._guests) > MAX_ADDRESSES:
-            self._guests.popitem(last=False)
-        return identity

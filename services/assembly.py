@@ -20,9 +20,11 @@ from db.unit_of_work import UnitOfWork
 from services.accounts.accounts import Accounts
 from services.accounts.doorkeeper import Doorkeeper
 from services.accounts.idle_guests import SWEPT_AT_ONCE, forget_idle_guests
+from services.accounts.keyless import KeylessGuests
 from services.accounts.passwords import Passwords
 from services.accounts.sessions import Sessions
 from services.accounts.spark_keys import SparkKeys
+from services.accounts.standing import StandingTokens
 from services.accounts.tokens import Tokens
 from services.clock import Clock, SystemClock
 from services.conversations.conversations import Conversations
@@ -303,10 +305,20 @@ def _build(
     )
     metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
     metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
+
+    def secret() -> str:
+        return settings.server.secret_key or kept_secret(settings.server.data_dir)
+
     doorkeeper = Doorkeeper(
         accounts=accounts,
         tokens=tokens,
         sessions=sessions,
+        keyless=KeylessGuests(
+            uow=uow,
+            tokens=tokens,
+            standing=StandingTokens(uow, clock, key=secret, purpose="Keyless guest"),
+            key=secret,
+        ),
         guests_allowed=settings.guests_allowed,
         guest_wait_s=guests.take if guests is not None else None,
     )
@@ -324,9 +336,7 @@ def _build(
         "notes": notes,
         "accounts": accounts,
         "tokens": tokens,
-        "spark_keys": SparkKeys(
-            uow, clock, tokens, key=lambda: settings.server.secret_key or kept_secret(settings.server.data_dir)
-        ),
+        "spark_keys": SparkKeys(uow, clock, tokens, key=secret),
         "sessions": sessions,
         "doorkeeper": doorkeeper,
         "ledger": ledger,

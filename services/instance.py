@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -13,13 +14,7 @@ _MOST = 64
 
 def kept_secret(data_dir: Path) -> str:
     """The secret this server made for itself at its first start, for its owner's eyes only."""
-    path = data_dir / "secret-key"
-    try:
-        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(new_secret())
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
+    return _kept(data_dir / "secret-key", new_secret)
 
 
 class Instance:
@@ -52,13 +47,24 @@ class Instance:
 
 
 def _folder_id(data_dir: Path) -> str:
-    path = data_dir / "instance-id"
-    try:
-        with path.open("x") as file:
-            file.write(new_id("i"))
-    except FileExistsError:
-        pass
-    return path.read_text().strip() or path.parent.name[:32]
+    return _kept(data_dir / "instance-id", lambda: new_id("i"))
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """What the file says, written at the first call: whole, whoever else begins at the same moment."""
+    if not path.exists():
+        fresh = path.with_name(f"{path.name}.{new_id('n')}")
+        with open(fresh, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(make())
+        try:
+            os.link(fresh, path)  # unlike a rename it never takes the place of another's
+        except FileExistsError:
+            fresh.unlink()
+        except OSError:  # a file system without links
+            fresh.replace(path)
+        else:
+            fresh.unlink()
+    return path.read_text().strip()
 
 
 def _lock(file: IO[str]) -> bool:

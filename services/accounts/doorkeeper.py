@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.accounts.accounts import Accounts
+from services.accounts.keyless import KeylessGuests
 from services.accounts.sessions import Sessions
 from services.accounts.tokens import Tokens
 from services.errors import RateLimited, Unauthenticated
@@ -20,6 +21,7 @@ class Doorkeeper:
         accounts: Accounts,
         tokens: Tokens,
         sessions: Sessions,
+        keyless: KeylessGuests,
         guests_allowed: bool,
         guest_wait_s: Callable[[str], float] | None,
     ) -> None:
@@ -28,6 +30,7 @@ class Doorkeeper:
         self._accounts = accounts
         self._tokens = tokens
         self._sessions = sessions
+        self._keyless = keyless
         self._guest_wait_s = guest_wait_s
 
     def by_token(self, token: str) -> Identity:
@@ -51,11 +54,19 @@ class Doorkeeper:
             Unauthenticated: Guests are not allowed here.
             RateLimited: Too many guests from this address.
         """
-        if not self.guests_allowed:
-            raise Unauthenticated("Sign in first: this server does not take guests.")
+        self._check_guests()
         if self._guest_wait_s is not None and (wait_s := self._guest_wait_s(address)) > 0:
             raise RateLimited("Too many guests from this address.", retry_after_s=wait_s)
         return self._accounts.create_guest()
+
+    def guest_of(self, address: str) -> Identity:
+        """The one guest of an address, for who brings no credential at all. Raises as `new_guest` does."""
+        self._check_guests()
+        return self._keyless.at(address, self.new_guest)
+
+    def _check_guests(self) -> None:
+        if not self.guests_allowed:
+            raise Unauthenticated("Sign in first: this server does not take guests.")
 
     def still_valid(self, identities: list[Identity]) -> set[Identity]:
         """Those whose credential has not been revoked and has not expired."""

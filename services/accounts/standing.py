@@ -47,7 +47,7 @@ class StandingTokens:
         return self._uow.run(work)
 
     def admit(self, session: Session, user_id: str, secret: str) -> None:
-        """Inside the caller's transaction: let a secret of an older server go on opening this account."""
+        """Inside the caller's transaction: let a secret that was made elsewhere open this account."""
         self._keep(session, user_id, secret)
 
     def _keep(self, session: Session, user_id: str, secret: str) -> None:
