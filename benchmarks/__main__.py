@@ -1,14 +1,21 @@
-"""`python -m benchmarks relay | streams | profile | idle | voice`."""
+"""`python -m benchmarks relay | streams | profile | idle | memory | voice`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import hotspots, idle, relay, streams, voice
+from benchmarks import hotspots, idle, memory, relay, streams, voice
 from benchmarks.processes import PeerFailed
 
-_COMMANDS = {"relay": relay, "streams": streams, "profile": hotspots, "idle": idle, "voice": voice}
+_COMMANDS = {
+    "relay": relay,
+    "streams": streams,
+    "profile": hotspots,
+    "idle": idle,
+    "memory": memory,
+    "voice": voice,
+}
 
 
 def main() -> int:

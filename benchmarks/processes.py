@@ -38,7 +38,7 @@ class Cost:
 def cost(pid: int) -> Cost:
     """Read `/proc`; processor time moves in steps of 10 ms."""
     cpu_ticks = rss_pages = 0
-    for member in _family(pid):
+    for member in family_of(pid):
         fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
         cpu_ticks += sum(map(int, fields[11:15]))  # user and system, its own and of children waited for
         rss_pages += int(fields[21])
@@ -51,11 +51,12 @@ def machine_cpu_s() -> float:
     return sum(map(int, (user, nice, system, irq, soft_irq, steal))) * _TICK_S
 
 
-def _family(pid: int) -> Iterator[int]:
+def family_of(pid: int) -> Iterator[int]:
+    """The process and everything it started that lives, however deep."""
     yield pid
     for thread in Path(f"/proc/{pid}/task").iterdir():
         for child in (thread / "children").read_text().split():
-            yield from _family(int(child))
+            yield from family_of(int(child))
 
 
 def free_port() -> int:
