@@ -38,6 +38,11 @@ class StoredTurn:
     ledger_charged: int | None
     ledger_reserved: int | None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch and offset of the ending."""
+        return self.epoch, self.end_offset
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
