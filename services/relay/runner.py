@@ -130,7 +130,7 @@ class Runner:
         self._waiting = False
         self._stop: _Stopped | _LetGo | None = None
         self._settling = False
-        self._pieces = log.offset if resumes else 0
+        self._pieces = log.offset if resumes and (log.length or log.reasoning()) else 0
         self._chars = 0
         self._done = Event()
         self._began = time.monotonic()

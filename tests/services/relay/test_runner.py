@@ -40,7 +40,7 @@ class Stage:
         error = outcome.error.to_wire() if outcome.error else None
         return TurnEnded(outcome.status, outcome.reason, usage, 0, len(outcome.text), outcome.sha256, "m_1", error)
 
-    def runner(self, stream: Callable[[], Iterator[Any]], meter: Any = None) -> Runner:
+    def runner(self, stream: Callable[[], Iterator[Any]], meter: Any = None, *, resumes: bool = False) -> Runner:
         deadline = Deadline(self.clock, Limits(first_piece_s=30, idle_s=20, total_s=600))
         return Runner(
             self.log,
@@ -50,6 +50,7 @@ class Stage:
             deadline=deadline,
             watchdog=self.watchdog,
             metrics=Metrics(),
+            resumes=resumes,
         )
 
     def run(self, stream: Callable[[], Iterator[Any]], meter: Any = None) -> TurnEnded:
@@ -84,6 +85,19 @@ def test_a_whole_answer(stage: Stage) -> None:
     assert [(s.kind, s.text) for s in stage.log.read(0)] == [
         ("state", ""), ("reasoning", "hm"), ("state", ""), ("text", "你好"), ("end", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shown", ["", "half"])
+def test_a_turn_of_another_worker_that_is_ended_counts_what_that_one_showed(stage: Stage, shown: str) -> None:
+    """Its states are no pieces: where no text had come nothing is charged."""
+    stage.log.append(StateChanged("thinking"))
+    if shown:
+        stage.log.append(TextDelta(shown))
+    runner = stage.runner(lambda: iter(()), resumes=True)
+    runner.stop("interrupted", "shutdown")
+    runner.start()
+    assert runner.wait(5) is not None
+    assert bool(stage.settled[0].pieces) == bool(shown)
 
 
 @pytest.mark.parametrize(
