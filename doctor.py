@@ -212,12 +212,12 @@ def redis_findings(settings: config.Settings) -> Iterator[Finding]:
         return
     import redis
 
+    from services.wire.redis_link import RedisLink
+
     try:
-        with contextlib.closing(
-            redis.Redis.from_url(address, socket_timeout=REACH_S, socket_connect_timeout=REACH_S)
-        ) as client:
-            client.ping()
-    except (redis.RedisError, ValueError, OSError) as refused:
+        with contextlib.closing(RedisLink(address, timeout_s=REACH_S)) as link:
+            link.ask(lambda client: client.ping())
+    except (redis.RedisError, config.ConfigError) as refused:
         yield fault(
             f"Redis does not answer ({refused}): check REDIS_URL, or empty it to go without.",
             f"Redis 无法连接（{refused}）：请检查 REDIS_URL，或留空以不使用 Redis。",
@@ -276,9 +276,7 @@ def vendor_findings(env: Mapping[str, str], *, offline: bool) -> Iterator[Findin
         yield _of_probe(**json.loads(line))
 
 
-def _of_probe(
-    provider: str, model: str, found: int | None, seconds: float, fault: tuple[str, str] | None
-) -> Finding:
+def _of_probe(provider: str, model: str, found: int | None, seconds: float, fault: tuple[str, str] | None) -> Finding:
     who = f"{provider} ({model})" if model else provider
     if fault:
         english, chinese = fault

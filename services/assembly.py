@@ -309,6 +309,7 @@ def _build(
     def secret() -> str:
         return settings.server.secret_key or kept_secret(settings.server.data_dir)
 
+    sharing.compare_secrets(secret())
     doorkeeper = Doorkeeper(
         accounts=accounts,
         tokens=tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from services.accounts.credentials import Credentials
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.accounts.throttle import LoginThrottle
 from services.clock import Clock
+from services.ids import digest
 from services.notes import Notes
 from services.providers.breaker import Breaker
 from services.providers.shared_breaker import BreakerBoard
@@ -24,6 +26,8 @@ from services.turns.shared_places import SharedPlaces
 from services.wire.bulletin import Bulletin
 from services.wire.redis_gate import LIMIT_S, RedisGate
 from services.wire.redis_link import RedisLink
+
+logger = logging.getLogger(__name__)
 
 
 class Sharing:
@@ -83,6 +87,30 @@ class Sharing:
         for each in credentials:
             each.tell_others(partial(bulletin.post, f"revoked {each.kind}"))
             bulletin.subscribe(f"revoked {each.kind}", each.hear)
+
+    def compare_secrets(self, secret: str) -> None:
+        """Have it logged when another worker signs with another secret: what it signs is refused here.
+
+        Workers tell each other a few bits of a digest, enough to see a difference and too few to guess by.
+        """
+        bulletin, ours = self.bulletin, digest(f"compared\n{secret}")[:5]
+        if bulletin is None:
+            return
+        told: set[str] = set()
+
+        def hear(said: dict[str, Any]) -> None:
+            theirs = str(said.get("secret"))
+            if theirs == ours or theirs in told or len(told) > 10:
+                return
+            told.add(theirs)
+            logger.error(
+                "another server at this Redis has another secret: give all of them the same FLASK_SECRET_KEY,"
+                " or people are signed out wherever they come to the other"
+            )
+            bulletin.post("secret", {"secret": ours})  # so that it says so, too
+
+        bulletin.subscribe("secret", hear)
+        bulletin.post("secret", {"secret": ours})
 
     def redis_answers(self) -> bool:
         """One trip to Redis, for readiness; True where there is none."""

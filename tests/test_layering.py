@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     # importer: what it may import of this project, besides itself
     "config": set(),
     "run": {"config"},
-    "doctor": {"config", "run", "db", WORDBOOKS, "services.settings_catalogue"},
+    "doctor": {"config", "run", "db", WORDBOOKS, "services.settings_catalogue", "services.wire"},
     "server": {"config", "db", "services", "sockets", "blueprints"},
     "sockets": {"config", "services"},
     "blueprints": {"config", "services"},
@@ -61,7 +61,18 @@ ALLOWED: dict[str, set[str]] = {
     "simulators": set(),
     "benchmarks": {"config", "services", "simulators", "sockets"},
     "chaos": {"config", "db", "services", "simulators", "benchmarks"},
-    "tests": {"config", "run", "doctor", "db", "services", "sockets", "blueprints", "simulators", "benchmarks", "chaos"},
+    "tests": {
+        "config",
+        "run",
+        "doctor",
+        "db",
+        "services",
+        "sockets",
+        "blueprints",
+        "simulators",
+        "benchmarks",
+        "chaos",
+    },
 }
 IMPORT_THE_SERVER = {"tests/test_server.py"}  # run.py starts it as a process
 

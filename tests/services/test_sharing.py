@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from services.clock import SystemClock
 from services.errors import RateLimited
 from services.notes import Notes
 from services.sharing import Sharing
-from tests.redis_server import RedisCluster, RedisPair
+from tests.redis_server import RedisCluster, RedisPair, redis_url  # noqa: F401
 
 
 @pytest.fixture(params=["cluster", "sentinel"])
@@ -65,3 +66,20 @@ def test_two_workers_share_it_all(address: str) -> None:
     finally:
         one.close()
         other.close()
+
+
+def test_servers_with_different_secrets_say_so(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
+    """Those with the same are silent."""
+    settings = config.load({"REDIS_URL": redis_url, "REDIS_PREFIX": f"test-{uuid.uuid4().hex}"})
+    servers = [Sharing(settings, SystemClock()) for _ in range(3)]
+    for server, secret in zip(servers, ("one", "one", "other"), strict=True):
+        server.compare_secrets(secret)
+        assert server.bulletin is not None
+        assert server.bulletin.hearing.wait(20)
+    with gevent.Timeout(30, AssertionError("Nobody said so.")):
+        while len(caplog.records) < 2:
+            gevent.sleep(0.02)
+    for server in servers:
+        server.close()
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert "FLASK_SECRET_KEY" in caplog.text
