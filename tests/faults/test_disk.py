@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
 import requests
 from PIL import Image
 
+from tests.faults.waiting import LAST_PIECE, PACED, until
 from tests.processes import ServerProcess
 from tests.viewers import Device
-
-PACED = "pieces=120 rate=40 size=6"
-"""What the `benchmark` model is asked for: an answer of three seconds."""
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path / "data", BENCHMARK_MODELS="1").start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -45,12 +35,6 @@ def fill(server: ServerProcess) -> None:
 def make_room(server: ServerProcess) -> None:
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def until(true: Callable[[], Any]) -> None:
-    with gevent.Timeout(30, AssertionError("It never became true.")):
-        while not true():
-            gevent.sleep(0.05)
 
 
 def a_picture() -> bytes:
@@ -76,7 +60,7 @@ def test_a_full_disk_stops_writing_and_nothing_else(server: ServerProcess, datab
     listed = requests.get(f"{server.address}/v1/conversations", headers=identity, timeout=30)
     assert [one["id"] for one in listed.json()["conversations"]] == [started["conversation"]]
     assert requests.get(f"{server.address}/healthz", timeout=30).status_code == 200
-    until(lambda: seen.text.endswith("00119 "))
+    until(lambda: seen.text.endswith(LAST_PIECE))
     make_room(server)
 
     assert seen.whole()["status"] == "done"

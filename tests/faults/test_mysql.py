@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,10 @@ from services.events import Stop, TextDelta, Usage
 from services.faults import refusal_of
 from services.providers.base import ChatRequest
 from tests.databases import MariadbProcess
+from tests.faults.waiting import LAST_PIECE, PACED, until
 from tests.processes import ServerProcess
 from tests.scripted import Stage, words
 from tests.viewers import Device
-
-PACED = "pieces=120 rate=40 size=6"
-"""What the `benchmark` model is asked for: an answer of three seconds."""
 
 
 @pytest.fixture
@@ -38,12 +36,6 @@ def stage(own_mariadb: MariadbProcess, tmp_path: Path) -> Iterator[Stage]:
     yield stage
     stage.audit()
     stage.services.close()
-
-
-def until(true: Callable[[], Any]) -> None:
-    with gevent.Timeout(60, AssertionError("It never became true.")):
-        while not true():
-            gevent.sleep(0.05)
 
 
 def stored_text(device: Device, server: ServerProcess, started: dict[str, Any]) -> str:
@@ -127,7 +119,7 @@ def test_a_database_that_hangs_delays_no_viewer(server: ServerProcess, own_maria
     seen = device.seen(started["turn"])
     assert seen.moved.wait(10)
     own_mariadb.pause()
-    until(lambda: seen.text.endswith("00119 "))
+    until(lambda: seen.text.endswith(LAST_PIECE))
     refused = device.call("turn_start", {"client_id": "c-2", "text": "hi"})
     assert refused["error"]["code"] == "server_busy"
     assert requests.get(f"{server.address}/healthz", timeout=30).status_code == 200
