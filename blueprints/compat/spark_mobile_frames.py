@@ -56,6 +56,11 @@ class Frames:
         self._sid = sid
         self._seq = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was one already."""
+        return self._seq > 0
+
     def piece(self, text: str) -> str:
         """A frame with some text; with none it keeps a connection alive."""
         return self._frame(0 if self._seq == 0 else 1, text, None)

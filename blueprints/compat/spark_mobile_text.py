@@ -131,6 +131,8 @@ def _units(pieces: Iterator[Piece], frames: Frames, question_tokens: int) -> Ite
             elif isinstance(piece, TurnEnded):
                 if has_failed(piece):
                     raise failure(piece)
+                if not frames.begun:
+                    yield frames.piece("").encode()  # of a body that is one JSON value the mobile client shows nothing
                 yield frames.last(piece.usage, question_tokens).encode()
             elif silent == SILENT_LOOKS:
                 silent = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from services import errors
 from services.events import Stop, TextDelta, Usage
@@ -14,7 +15,8 @@ from tests.compat.transcripts import Case, cases
 from tests.scripted import Script
 from tests.servers import Stand
 
-BACKENDS = ("bailian-chatbot", "bailian-proxy", "cloud-chat")
+BACKENDS = ("bailian-chatbot", "bailian-proxy", "cloud-chat", "doubao-web", "spark-mobile")
+CHIEF = {"admin": "admin", "password": "a long password"}
 LOOK = {
     "CHATBOT_WELCOME": "Welcome",
     "CHATBOT_FONT_SIZE": "16",
@@ -41,11 +43,27 @@ def alone(site_env: dict[str, str], request: pytest.FixtureRequest) -> Callable[
     """A server with one older backend only."""
 
     def start(backend: str) -> Stand:
-        stand = Stand({**site_env, **LOOK, "COMPAT": backend})
+        settings = {"INITIAL_TOKENS": "5000", "INITIAL_PICTURES": "3", "SPARK_MOBILE_ADMIN_PASSWORD": CHIEF["password"]}
+        stand = Stand({**site_env, **LOOK, **settings, "COMPAT": backend})
         request.addfinalizer(stand.site.close)
         return stand
 
     return start
+
+
+def known(backend: str, browser: FlaskClient) -> dict[str, str]:
+    """What a client of this backend has at hand, once its user `ann` has signed in."""
+    if backend == "spark-mobile":
+        browser.post("/auth/register", json={"username": "ann", "password": "pw", "email": "a@b.c"})
+        uuid = browser.post("/auth/login", json={"username": "ann", "password": "pw"}).get_json()["uuid"]
+        chief = browser.post("/admin/login", json=CHIEF).get_json()
+        return {"uuid": uuid, "access": chief["access_token"], "refresh": chief["refresh_token"]}
+    if backend == "doubao-web":
+        browser.post("/register", data={"username": "ann", "password": "secret"})
+        used = browser.post("/create-session").get_json()["session_id"]
+        browser.post("/chat-stream", json={"message": "Hi"}, headers={"X-Auth-Token": used}).get_data()
+        return {"used": used, "session": browser.post("/create-session").get_json()["session_id"]}
+    return {}
 
 
 @pytest.mark.parametrize(
@@ -54,8 +72,12 @@ def alone(site_env: dict[str, str], request: pytest.FixtureRequest) -> Callable[
 )
 def test_the_answer_is_the_contracts_to_the_byte(alone: Callable[[str], Stand], backend: str, case: Case) -> None:
     stand = alone(backend)
+    browser = stand.site.client()
+    case = case.filled(known(backend, browser))
+    stand.provider.requests.clear()
     stand.provider.script = plays(case)
-    answer = stand.site.client().open(case.path, method=case.method, headers=case.headers, data=case.body)
+    browser = stand.site.client() if "Cookie" in case.headers else browser
+    answer = browser.open(case.path, method=case.method, headers=case.headers, data=case.body)
     assert answer.status_code == case.status, answer.text
     assert case.answer.fullmatch(answer.get_data(as_text=True)), answer.text
     for name, value in case.answer_headers.items():

@@ -2,15 +2,15 @@
 
 A case is a line `=== name`, what the model does (`answers:` its pieces between bars, `fails:` the error after them),
 the request, `---`, and the answer: its status, the headers that count (`-` for none) and the body. In a body a line
-end is written ⏎; `<turn>`, `<uuid>`, `<picture>` and `<number>` stand for what
-differs each time.
+end is written ⏎; `<turn>`, `<uuid>`, `<picture>` and the like stand for what differs each time. In a request `«name»`
+is what the test knows by that name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _PLACEHOLDERS = {
@@ -18,6 +18,12 @@ _PLACEHOLDERS = {
     "<uuid>": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "<picture>": r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]{200,}=*",
     "<number>": r"[0-9]+(\.[0-9]+)?",
+    "<page>": r"<!doctype html>[\s\S]*",
+    "<user>": r"u_[0-9a-z]{29}",
+    "<conversation>": r"c_[0-9a-z]{29}",
+    "<32 letters>": r"[0-9a-f]{32}",
+    "<minute>": r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}",
+    "<time>": r"[0-9]{2}:[0-9]{2}",
 }
 
 
@@ -40,6 +46,15 @@ class Case:
     status: int
     answer_headers: dict[str, str]
     answer: re.Pattern[str]
+
+    def filled(self, known: Mapping[str, str]) -> Case:
+        """With what is known in the place of its names."""
+
+        def fill(text: str) -> str:
+            return re.sub("«(.*?)»", lambda name: known[name[1]], text)
+
+        headers = {name: fill(value) for name, value in self.headers.items()}
+        return replace(self, path=fill(self.path), headers=headers, body=fill(self.body.decode()).encode())
 
 
 def cases(name: str) -> Iterator[Case]:
