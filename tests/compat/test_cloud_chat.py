@@ -255,6 +255,23 @@ def test_a_picture_is_paid_for_by_who_asked(stand: Stand, browser: FlaskClient) 
     assert quota(stand, ann)["pictures"] == quota(stand, bob)["pictures"] - 1
 
 
+def test_of_many_requests_on_the_last_picture_exactly_one_succeeds(site_env: dict[str, str], database_url: str) -> None:
+    stand = Stand({**site_env, "DATABASE_URL": database_url, "INITIAL_PICTURES": "1"})
+    ann = stand.site.register("ann")
+
+    def draw() -> Any:
+        return stand.site.client().post("/generate_image", json={"prompt": "a red house"}, headers=ann)
+
+    jobs = [gevent.spawn(draw) for _ in range(20)]
+    gevent.joinall(jobs, timeout=60, raise_error=True)
+    statuses = sorted(job.value.status_code for job in jobs)
+    assert statuses == [200] + [402] * 19
+    assert {tuple(job.value.get_json()) for job in jobs if job.value.status_code != 200} == {("error",)}
+    assert quota(stand, ann)["pictures"] == 0
+    stand.audit()
+    stand.site.close()
+
+
 def test_a_painter_that_fails_is_told_as_ever(stand: Stand, browser: FlaskClient) -> None:
     def fails(*_: object) -> None:
         raise VendorRefused("No.")
