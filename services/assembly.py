@@ -303,6 +303,8 @@ def _build(
         metrics=metrics,
         stack=stack,
     )
+    metrics.gauge("parley_limits_shared", "1 while limits and breakers are shared.", lambda: float(sharing.is_shared))
+    metrics.gauge("parley_notes_waiting", "Notes that other workers are still to be told.", lambda: sharing.waiting)
     metrics.gauge("parley_turns_running", "Turns that run now.", lambda: len(turns))
     metrics.gauge("parley_logs_kept", "Turn logs in memory.", lambda: len(logs))
 

@@ -112,6 +112,16 @@ class Sharing:
         bulletin.subscribe("secret", hear)
         bulletin.post("secret", {"secret": ours})
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether limits and breakers are all workers' now; False where there is no Redis."""
+        return self._gate is not None and self._gate.is_open
+
+    @property
+    def waiting(self) -> int:
+        """Notes that wait for Redis."""
+        return self.bulletin.waiting if self.bulletin is not None else 0
+
     def redis_answers(self) -> bool:
         """One trip to Redis, for readiness; True where there is none."""
         if self.link is None:
