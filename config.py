@@ -153,6 +153,12 @@ class ServerSettings:
     workers: int = setting(
         1, "Processes that serve the port together; more than one needs Redis.", env="WORKERS", minimum=1, maximum=32
     )
+    machine_address: str = setting(
+        "",
+        "host:port at which servers on other machines reach this one, for clients that poll; empty where one machine"
+        " serves, or a balancer keeps each client with one.",
+        env="MACHINE_ADDRESS",
+    )
     drain_s: float = setting(
         5.0, "Seconds running answers are given to end when the server is stopped.", env="DRAIN_S", minimum=0
     )
@@ -467,6 +473,11 @@ def load(env: Mapping[str, str]) -> Settings:
 
 def _check_workers(settings: Settings) -> None:
     wanted = settings.server.workers
+    if settings.server.machine_address and not settings.redis.address:
+        raise ConfigError(
+            "MACHINE_ADDRESS is of use to servers that share a Redis: set REDIS_URL, or leave it empty.",
+            "MACHINE_ADDRESS 仅用于共享同一 Redis 的多台服务器：请设置 REDIS_URL，或将其留空。",
+        )
     if wanted > 1 and os.name == "nt":
         raise ConfigError(
             f"WORKERS is {wanted}, but on Windows one process serves the port. Set WORKERS=1.",

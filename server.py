@@ -36,6 +36,7 @@ from services.telemetry.logs import configure_logging, name_worker
 from sockets.gateway import Gateway
 from sockets.serving.affinity import Siblings
 from sockets.serving.inheritance import inherited, without_inheritance
+from sockets.serving.machines import Machines
 from sockets.serving.post import Post
 from sockets.serving.worker import Worker, listen
 
@@ -58,7 +59,24 @@ class Application:
     def wsgi(self) -> Callable[..., Any]:
         return self.flask.wsgi_app
 
-    def workers(self, listeners: Mapping[int, socket.socket], siblings: Siblings | None = None) -> list[Worker]:
+    def neighbours(self) -> tuple[Siblings, Machines | None]:
+        """Who else holds sessions of this server. From now on logs and metrics tell which process this is."""
+        settings, link, metrics = self.services.settings.server, self.services.link, self.services.metrics
+        siblings = Siblings(settings.data_dir, self.services.instance)
+        siblings.report = metrics.exposition
+        metrics.told = lambda: merged({siblings.name: metrics.exposition(), **siblings.reports()})
+        name_worker(siblings.name)
+        machines = None
+        if link is not None and settings.machine_address:
+            machines = Machines(link, siblings.machine, settings.machine_address)
+        return siblings, machines
+
+    def workers(
+        self,
+        listeners: Mapping[int, socket.socket],
+        siblings: Siblings | None = None,
+        machines: Machines | None = None,
+    ) -> list[Worker]:
         """What serves it, then what serves the other ports.
 
         Args:
@@ -76,6 +94,7 @@ class Application:
                 endpoints=self.gateway.endpoints,
                 listener=listeners.get(first),
                 siblings=siblings,
+                machines=machines,
             )
         ]
         for port, app in self.others.items():
@@ -118,7 +137,8 @@ def serve(env: Mapping[str, str]) -> int:
     application = create_app(settings, env)
     _settle()
     try:
-        workers = application.workers(listeners)
+        neighbours = application.neighbours() if settings.server.machine_address else ()
+        workers = application.workers(listeners, *neighbours)
         for worker in workers:
             worker.start()
         print(_ready(application.services, *workers[0].address), flush=True)
@@ -162,14 +182,9 @@ def serve_at(post: Post) -> None:
     settings = config.load(env)
     configure_logging(settings.server)
     application = create_app(settings, env)
-    siblings = Siblings(settings.server.data_dir, application.services.instance)
-    name_worker(siblings.name)
-    metrics = application.services.metrics
-    siblings.report = metrics.exposition
-    metrics.told = lambda: merged({siblings.name: metrics.exposition(), **siblings.reports()})
     _settle()
     try:
-        workers = application.workers(post.listeners, siblings)
+        workers = application.workers(post.listeners, *application.neighbours())
         for worker in workers:
             worker.start()
         if post.first_word.take():

@@ -45,13 +45,14 @@ class Siblings:
 
     Attributes:
         name: This worker's own, short and no secret.
+        machine: The part of it that all workers of the folder share.
     """
 
     def __init__(self, data_dir: Path, instance: str) -> None:
         """`instance` is the name `services.instance` gave, which nobody else holds now."""
-        self._machine = machine_of(instance)
+        self.machine = machine_of(instance)
         self._slot = instance.rpartition(":")[2]
-        self.name = f"{self._machine}-{self._slot}"
+        self.name = f"{self.machine}-{self._slot}"
         self._folder = meeting_place(data_dir)
         self._server: StreamServer | None = None
         self._adopt: Callable[[Any, bytes], None] = _refuse
@@ -101,7 +102,7 @@ class Siblings:
         """The slot of the worker that holds a session; empty when it is this one or none of this machine."""
         worker, dot, _ = sid.partition(".")
         machine, _, slot = worker.partition("-")
-        known = dot and machine == self._machine and slot.isdecimal() and slot.isascii() and len(slot) < 4
+        known = dot and machine == self.machine and slot.isdecimal() and slot.isascii() and len(slot) < 4
         return slot if known and slot != self._slot else ""
 
     def pass_on(self, slot: str, client: Any, read: bytes) -> bool:
@@ -122,7 +123,7 @@ class Siblings:
         asked = {slot: gevent.spawn(self._ask, slot) for slot in slots}
         gevent.joinall(list(asked.values()), timeout=PASS_S)
         answers = {slot: one.value for slot, one in sorted(asked.items()) if one.ready() and one.value}
-        return {f"{self._machine}-{slot}": report for slot, report in answers.items()}
+        return {f"{self.machine}-{slot}": report for slot, report in answers.items()}
 
     def _ask(self, slot: str) -> bytes:
         pieces: list[bytes] = []

@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from . import upgrade
 from .affinity import asked_session
 from .http_request import BadRequest, body_length, parse_request_line, read_headers
+from .machines import RELAYED, relay
 from .upgrade import UPGRADE_KEY, BadUpgrade, UnknownVersion, Upgrade
 
 if TYPE_CHECKING:
@@ -223,18 +224,26 @@ class Handler(pywsgi.WSGIHandler):
     # Passing on
 
     def _pass_on(self) -> bool:
-        """Give the connection to the worker that holds the session asked for, unless it is this one."""
-        siblings = self.server.siblings
+        """Give the connection to the worker that holds the session asked for, unless it is this one. Yields."""
+        siblings, machines = self.server.siblings, self.server.machines
         if siblings is None or not self.environ["PATH_INFO"].startswith(self.server.socket_paths[0]):
             return False
-        owner = siblings.owner(asked_session(self.environ["QUERY_STRING"]))
-        if not owner:
+        sid = asked_session(self.environ["QUERY_STRING"])
+        line = self.requestline.rstrip("\r\n")
+        if owner := siblings.owner(sid):
+            head = "".join((line, "\r\n", *self.headers.headers, "\r\n")).encode("latin-1")
+            return siblings.pass_on(owner, self.socket, head + self._read_ahead())
+        if machines is None or self.headers.get(RELAYED) is not None:
             return False
+        address = machines.address_of(sid)
+        return bool(address) and relay(self.socket, line, self.headers.fields, self._read_ahead(), address)
+
+    def _read_ahead(self) -> bytes:
+        """What has come behind the headers already; it stays to be read."""
         self._reader.stop_waiting()
-        early = self.rfile.peek(1)
+        early = bytes(self.rfile.peek(1))
         self._reader.go_on_waiting()
-        head = "".join((self.requestline.rstrip("\r\n"), "\r\n", *self.headers.headers, "\r\n")).encode("latin-1")
-        return siblings.pass_on(owner, self.socket, head + early)
+        return early
 
     # Answering
 

@@ -22,10 +22,10 @@ class Headers:
     """Header fields in the shape gevent's handler asks for."""
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
-        self._fields = fields
+        self.fields = fields
 
     def all(self, name: str) -> list[str]:
-        return [value for field, value in self._fields if field.lower() == name]
+        return [value for field, value in self.fields if field.lower() == name]
 
     def get(self, name: str, default: str | None = None) -> str | None:
         found = self.all(name.lower())
@@ -39,7 +39,7 @@ class Headers:
 
     @property
     def headers(self) -> Iterator[str]:
-        return (f"{name}: {value}\r\n" for name, value in self._fields)
+        return (f"{name}: {value}\r\n" for name, value in self.fields)
 
 
 def parse_request_line(line: str) -> tuple[str, str, str]:

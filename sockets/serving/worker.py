@@ -21,6 +21,7 @@ from .crew import crew
 from .engine import Engine
 from .handler import Handler
 from .limits import ServingLimits
+from .machines import Machines
 from .post import Post
 from .upgrade import WebSocketEndpoint
 
@@ -56,6 +57,7 @@ class Server(pywsgi.WSGIServer):
         super().__init__(where, application, spawn=crew.run, log=None, error_log=log, backlog=backlog, environ=environ)
         self.limits = limits
         self.siblings: Siblings | None = None
+        self.machines: Machines | None = None
         self.socket_paths = socket_paths
         self.leaving = False
         self.stopping = False
@@ -76,11 +78,8 @@ class Server(pywsgi.WSGIServer):
             self.open += 1
             self.empty.clear()
             super().do_handle(sock, address)
-        elif self._turned_away < _MOST_TURNED_AWAY_AT_ONCE:
-            self._turned_away += 1
-            crew.run(self._turn_away, sock)
         else:
-            sock.close()
+            self._refuse(sock)
 
     def adopt(self, sock: Any, read: bytes) -> None:
         """Go on with a connection that another worker accepted and read a little of. Never yields."""
@@ -94,7 +93,7 @@ class Server(pywsgi.WSGIServer):
             self.empty.clear()
             crew.run(self.handle, sock, address, read)
         else:
-            sock.close()
+            self._refuse(sock)
 
     def handle(self, sock: Any, address: Any, read: bytes = b"") -> None:
         handler = Handler(sock, address, self, read)
@@ -111,6 +110,13 @@ class Server(pywsgi.WSGIServer):
         self.open -= 1
         if not self.open:
             self.empty.set()
+
+    def _refuse(self, sock: Any) -> None:
+        if self._turned_away < _MOST_TURNED_AWAY_AT_ONCE:
+            self._turned_away += 1
+            crew.run(self._turn_away, sock)
+        else:
+            sock.close()
 
     def _turn_away(self, sock: Any) -> None:
         try:
@@ -136,6 +142,7 @@ class Worker:
         endpoints: Other WebSockets that `application` serves; handshakes anywhere else are refused.
         listener: A socket that listens already, shared with other workers, in place of `host` and `port`.
         siblings: Those other workers, where sessions are theirs, too.
+        machines: Where workers of other machines are, likewise.
     """
 
     def __init__(
@@ -150,6 +157,7 @@ class Worker:
         endpoints: Sequence[WebSocketEndpoint] = (),
         listener: socket.socket | None = None,
         siblings: Siblings | None = None,
+        machines: Machines | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -158,6 +166,7 @@ class Worker:
         paths = (f"/{path.strip('/')}/", *(endpoint.path for endpoint in self._endpoints))
         self._server = Server(host, port, application, limits or ServingLimits(), paths, listener)
         self._siblings = self._server.siblings = siblings
+        self._server.machines = machines
         self._stop_asked = Event()
         self._stopped = False
 
@@ -248,6 +257,8 @@ class Worker:
             server.empty.wait(server.limits.close_s)
         if self._siblings is not None:
             self._siblings.close()
+        if self._server.machines is not None:
+            self._server.machines.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

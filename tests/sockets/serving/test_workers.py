@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
@@ -71,17 +72,17 @@ def ask(server: ServerProcess, method: str, path: str, body: bytes | None = None
         connection.close()
 
 
-def connect_by_polling(server: ServerProcess, token: str) -> tuple[str, str]:
-    """Open a session and join; its worker, and what went wrong."""
+def connect_by_polling(server: ServerProcess, token: str, other: ServerProcess | None = None) -> tuple[str, str]:
+    """Open a session, join and leave, from there on by way of `other`; its worker, and what went wrong."""
     poll = "/socket.io/?EIO=4&transport=polling"
     status, opening = ask(server, "GET", poll)
     if status != 200:
         return "", opening
     sid = json.loads(opening[1:])["sid"]
-    join = b'40/text,{"token":"' + token.encode() + b'"}'
-    joined = ask(server, "POST", f"{poll}&sid={sid}", join)
-    answer = ask(server, "GET", f"{poll}&sid={sid}")
-    gone = ask(server, "POST", f"{poll}&sid={sid}", b"1")
+    join = b'40/text,{"token":"' + token.encode() + b'"}' if token else b"40/text,"
+    joined = ask(other or server, "POST", f"{poll}&sid={sid}", join)
+    answer = ask(other or server, "GET", f"{poll}&sid={sid}")
+    gone = ask(other or server, "POST", f"{poll}&sid={sid}", b"1")
     fault = "" if (joined, gone) == ((200, "ok"),) * 2 and "40/text,{" in answer[1] else f"{joined} {answer} {gone}"
     return sid.partition(".")[0], fault
 
@@ -112,6 +113,24 @@ def test_no_connect_by_polling_meets_an_unknown_session(four: ServerProcess) -> 
     spread = Counter(worker for worker, _ in found)
     assert len(spread) == 4
     assert min(spread.values()) > CONNECTS / 40
+
+
+def test_machines_that_know_each_others_address_need_no_affinity_either(tmp_path: Path, redis_url: str) -> None:  # noqa: F811
+    """One with two workers and one with one; every session is asked for at the other machine."""
+    pair = [several(tmp_path / name, redis_url, workers=workers) for name, workers in (("one", 2), ("two", 1))]
+    for server in pair:
+        port = str(free_port())
+        server.env.update(PORT=port, MACHINE_ADDRESS=f"127.0.0.1:{port}")
+        server.start()
+
+    def fault_between(ends: list[ServerProcess]) -> str:
+        return connect_by_polling(ends[0], "", ends[1])[1]
+
+    for ends in (pair, pair[::-1]):
+        # An address is told when a server starts, and asked for anew a few seconds after it was not known.
+        wait_until(functools.partial(lambda ends: not fault_between(ends), ends), 20)
+        assert set(Pool(8).map(fault_between, [ends] * 40)) == {""}
+    assert [server.stop() for server in pair] == [0, 0]
 
 
 def test_a_session_id_is_never_logged(four: ServerProcess) -> None:
