@@ -76,7 +76,7 @@ class Stage:
     def restart(self, *, kill: bool = False) -> None:
         """A new process on the same data. With `kill` the old one ends nothing and says nothing."""
         if kill:
-            for running in self.services.turns.running(self.user):
+            for running in self.services.turns.running_here(self.user):
                 running.runner._greenlet.unlink_all()  # type: ignore[union-attr]
                 running.runner._greenlet.kill()  # type: ignore[union-attr]
         self.services.close()
@@ -87,7 +87,7 @@ class Stage:
 
     def finish(self, following: Following) -> TurnLog:
         """Wait for the ending; the books must balance after it."""
-        for running in self.services.turns.running(self.user):
+        for running in self.services.turns.running_here(self.user):
             if running.runner.log is following.log:
                 assert running.runner.wait(10) is not None
         assert following.log.ended is not None

@@ -130,7 +130,9 @@ class Journal:
             keys += (self._keys.facts(log.turn_id), self._keys.log(log.turn_id))
             there = f"{log.sent.epoch}-{log.sent.offset}" if log.known and log.sent != BEFORE_ALL else "0-0"
             words += (log.turn_id, log.fence, there)
-            words += (self._kept_ms if whole else 0, b"" if log.known else log.order, len(entries))
+            order = log.order if log.has_new_order or not log.known else b""
+            log.has_new_order = False
+            words += (self._kept_ms if whole else 0, order, log.patience_ms, len(entries))
             for entry in entries:
                 words += entry
         answers: list[bytes] = self._link.run(APPEND, keys, words)

@@ -33,6 +33,7 @@ class RedisLog(MemoryLog):
     Attributes:
         fence: Grows with each worker that takes the turn; what is written under an older one is refused.
         order: What the turn was asked, for a worker that takes it over; `-` for one that cannot be.
+        patience_ms: How long the turn waits for its user, who alone can go on with it, when its worker is gone.
         writer: Who writes it, while this worker owns the turn; None for a copy.
         sent: Up to where Redis is known to have it.
         known: Whether Redis knows the turn at all.
@@ -40,12 +41,16 @@ class RedisLog(MemoryLog):
         on_overtaken: Called when another worker turns out to own the turn.
     """
 
-    __slots__ = ("known", "on_overtaken", "order", "queued", "sent", "writer")
+    __slots__ = (
+        "has_new_order", "known", "on_overtaken", "order", "patience_ms", "queued", "sent", "writer"
+    )  # fmt: skip
 
     def __init__(self, turn_id: str, *, fence: int = 1, order: bytes = b"-", writer: Writer | None = None) -> None:
         super().__init__(turn_id)
         self.fence = fence
         self.order = order
+        self.has_new_order = False
+        self.patience_ms = 0
         self.writer = writer
         self.sent = Position(1, 0)
         self.known = False
@@ -85,6 +90,10 @@ class RedisLog(MemoryLog):
             entries.append((f"{self.epoch}-{last}", kind, payload))
             after = last
         return entries, Position(self.epoch, after)
+
+    def renew_order(self, order: bytes) -> None:
+        """What a worker that takes the turn over from here needs; it goes with the next batch."""
+        self.order, self.has_new_order = order, True
 
     @property
     def is_sent(self) -> bool:

@@ -35,6 +35,7 @@ PEER_S = 3.0
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 CLAIM = Script((_SCRIPTS / "claim.lua").read_text())
+GIVE = Script((_SCRIPTS / "give.lua").read_text())
 RELEASE = Script((_SCRIPTS / "release.lua").read_text())
 _NOW = """
 local time = redis.call('TIME')
@@ -50,7 +51,7 @@ return missing
 """)
 PEERS = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], now_ms - ARGV[1], '+inf')")
 
-Sure = Literal["lapsed", "forgotten", "dead"]
+Sure = Literal["lapsed", "wanted", "forgotten", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,12 @@ class RedisLogs:
 
     Attributes:
         on_stop: Told the turn that another worker's user wants stopped. Must not yield.
+        on_wanted: Told the turn that another worker wants to go on with, and which worker. Must not yield.
     """
 
     def __init__(self, link: RedisLink, clock: Clock, *, worker: str, ttl_s: float, lease_s: float) -> None:
         self.on_stop: Callable[[str], None] = lambda turn_id: None
+        self.on_wanted: Callable[[str, str], None] = lambda turn_id, worker: None
         self.worker = worker
         self._link = link
         self._keys = Keys(link)
@@ -216,6 +219,42 @@ class RedisLogs:
         except redis.RedisError as error:
             logger.warning("turn %s is handed over when its lease ends: %s", log.turn_id, error)
 
+    def fetch(self, turn_id: str, timeout_s: float) -> Claimed | None:
+        """Have a turn that another worker runs brought here, because its user is here now.
+
+        Its owner is asked to give it; one that is gone is not waited for longer than its lease.
+
+        Returns:
+            The turn; None when it ended meanwhile or its owner does not let go of it.
+        """
+        until, ask_at = time.monotonic() + timeout_s, 0.0
+        while time.monotonic() < until:
+            with suppress(redis.RedisError):
+                owner, ended = self._link.ask(lambda client: client.hmget(self._keys.facts(turn_id), "owner", "ended"))
+                if ended is not None:
+                    return None
+                given = owner is not None and owner.decode() == self.worker
+                claimed = self.claim(turn_id, least_fence=0, sure="dead" if given else "wanted")
+                if claimed is not None:
+                    return claimed
+                if owner is not None and time.monotonic() >= ask_at:
+                    self._reader.ask(owner.decode(), f"give {self.worker}", turn_id)
+                    ask_at = time.monotonic() + 1.0
+            gevent.sleep(0.05)
+        return None
+
+    def give(self, log: RedisLog, worker: str) -> None:
+        """Let one other worker have this turn, which has been let go of here."""
+        try:
+            self._journal.flush([log])
+            self._journal.forget(log)
+            log.lose()
+            self._copy(log)
+            keys = [self._keys.leases(self._link.partition(log.turn_id)), self._keys.facts(log.turn_id)]
+            self._link.run(GIVE, keys, [log.turn_id, log.fence, worker, round(self._lease_s * 1000), log.order])
+        except redis.RedisError as error:
+            logger.warning("turn %s is given when its lease ends: %s", log.turn_id, error)
+
     def discard(self, log: RedisLog) -> None:
         """Forget a turn that no longer exists, here and in Redis."""
         self._journal.forget(log)
@@ -263,6 +302,8 @@ class RedisLogs:
     def _asked(self, request: str, turn_id: str) -> None:
         if request == "stop":
             self.on_stop(turn_id)
+        elif request.startswith("give "):
+            self.on_wanted(turn_id, request.removeprefix("give "))
 
     def _overtaken(self, log: RedisLog) -> None:
         log.lose()

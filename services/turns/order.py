@@ -33,15 +33,17 @@ class TextOrder:
     prompt_estimate: int
 
     def packed(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return orjson.dumps({"kind": "text", **asdict(self)})
 
     @classmethod
     def unpacked(cls, packed: bytes) -> TextOrder:
         """
         Raises:
-            ValueError, TypeError: Another version of this server wrote it.
+            ValueError, TypeError: It is another kind's, or another version of this server wrote it.
         """
         fields = orjson.loads(packed)
+        if fields.pop("kind", None) != "text":
+            raise ValueError("This is not the order of a text turn.")
         messages = tuple(
             ChatMessage(message["role"], message["text"], tuple(message["pictures"])) for message in fields["messages"]
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from db.models import Message, Turn
@@ -33,6 +33,16 @@ def free_old_name(session: Session, user_id: str, client_id: str, now_ms: int) -
         .where(Turn.user_id == user_id, Turn.client_id == client_id, Turn.created_ms < now_ms - IDEMPOTENT_MS)
         .values(client_id=None)
     )
+
+
+def note_owner(session: Session, turn_id: str, fence: int, owner: str) -> bool:
+    """Write a running turn's new owner into its row, where no later one stands; False when it is settled."""
+    mine = (
+        update(Turn)
+        .where(Turn.id == turn_id, Turn.status == "running", Turn.fence < fence)
+        .values(fence=fence, owner=owner)
+    )
+    return bool(cast(CursorResult[Any], session.execute(mine)).rowcount)
 
 
 def ending_of(turn: Turn, *, error: ChatError | None = None) -> TurnEnded:

@@ -10,13 +10,12 @@ import logging
 import random
 import time
 from collections.abc import Iterable
-from typing import Any, cast
 
 import gevent
 import redis
 from gevent.pool import Pool
 from prometheus_client import Counter
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 
 from db.errors import DatabaseBusy
 from db.models import Message, Turn
@@ -28,7 +27,7 @@ from services.relay.redis_log import RedisLog
 from services.relay.redis_logs import Claimed, RedisLogs, Sure
 from services.telemetry.metrics import Metrics
 from services.turns.bare import Unmetered
-from services.turns.records import ending_of
+from services.turns.records import ending_of, note_owner
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
@@ -139,7 +138,9 @@ class Takeover:
         if claimed is None:
             return
         try:
-            if row is not None and self._note_owner(turn_id, claimed.log.fence):
+            if row is not None and self._uow.run(
+                lambda session: note_owner(session, turn_id, claimed.log.fence, self._owner)
+            ):
                 if self._turns.draining:
                     self._logs.hand_over(claimed.log)
                 else:
@@ -150,15 +151,6 @@ class Takeover:
             if turn_id not in self._turns:
                 self._logs.hand_over(claimed.log)
             raise
-
-    def _note_owner(self, turn_id: str, fence: int) -> bool:
-        """Write the new owner into the row; False when the turn is settled."""
-        mine = (
-            update(Turn)
-            .where(Turn.id == turn_id, Turn.status == "running", Turn.fence < fence)
-            .values(fence=fence, owner=self._owner)
-        )
-        return bool(self._uow.run(lambda session: cast(CursorResult[Any], session.execute(mine)).rowcount))
 
     def _go_on(self, row: Turn, claimed: Claimed) -> None:
         log = claimed.log

@@ -29,7 +29,7 @@ from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
 from services.turns.checkpoints import Checkpoints
 from services.turns.following import Following, follow
-from services.turns.records import archived, known_turn
+from services.turns.records import archived, known_turn, note_owner
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ FIND_S = 2.0
 
 STOP_S = 1.0
 """After so long a worker that was asked to stop a turn is asked again."""
+
+FETCH_S = 10.0
+"""How long a turn that another worker runs is asked for."""
 
 HAND_OVER_S = 5.0
 """How long the end of a turn that is being settled is waited for, before it is left to itself."""
@@ -65,6 +68,12 @@ class Launch:
     """Other limits than the settings' for text."""
     order: bytes = b"-"
     """What another worker needs to go on with it; `-` for a turn that can only be ended there."""
+    order_now: Callable[[], bytes] | None = None
+    """The same as of now, where it changes while the turn runs."""
+    patience_ms: int = 0
+    """How long the turn waits for its user to come to another worker when this one is gone."""
+    on_left: Callable[[], None] = lambda: None
+    """Called when the turn has been left to another worker."""
 
 
 @dataclass(slots=True)
@@ -80,6 +89,11 @@ class RunningTurn:
     @property
     def log(self) -> TurnLog:
         return self.runner.log
+
+    def bring_up_to_date(self) -> None:
+        """Have a worker that may take it over told how things stand now. Never yields."""
+        if self.launch.order_now is not None and isinstance(self.log, RedisLog):
+            self.log.renew_order(self.launch.order_now())
 
     def to_wire(self) -> dict[str, Any]:
         return place_of(self.log, self.conversation, self.message)
@@ -225,6 +239,8 @@ class Turns:
             self._checkpoints.remove(launch.turn_id)
             if log.ended is not None:
                 self._logs.release(launch.turn_id)
+            else:
+                launch.on_left()
             self._admission.leave(launch.user_id)
 
         runner = Runner(
@@ -243,6 +259,7 @@ class Turns:
         self._checkpoints.add(log)
         if isinstance(log, RedisLog):
             log.on_overtaken = runner.let_go
+            log.patience_ms = launch.patience_ms
         if interrupted:
             runner.stop("interrupted", "shutdown")
         runner.start()
@@ -284,12 +301,14 @@ class Turns:
 
     def running(self, identity: Identity) -> list[RunningTurn | RemoteTurn]:
         """The user's turns that run now, on any worker, oldest first."""
-        mine: list[RunningTurn | RemoteTurn] = [
-            turn for turn in self._running.values() if turn.user_id == identity.user_id
-        ]
+        mine: list[RunningTurn | RemoteTurn] = [*self.running_here(identity)]
         if isinstance(self._logs, RedisLogs):
             mine += self._elsewhere(Turn.user_id == identity.user_id)
         return sorted(mine, key=lambda turn: turn.log.turn_id)
+
+    def running_here(self, identity: Identity) -> list[RunningTurn]:
+        """Those of them that this worker runs."""
+        return [turn for turn in self._running.values() if turn.user_id == identity.user_id]
 
     def stop_conversation(self, conversation: str) -> None:
         """End every turn of a conversation, before it is deleted."""
@@ -339,6 +358,7 @@ class Turns:
             turns = [turn for turn in self._running.values() if turn.launch.order != b"-"]
             if turns and logs.peers():
                 for turn in turns:
+                    turn.bring_up_to_date()
                     turn.runner.let_go()
                 Pool(HAND_OVER_AT_ONCE).map(lambda turn: self._give(logs, turn), turns)
             elif not turns and not self._beginning:
@@ -352,6 +372,33 @@ class Turns:
         turn.runner.wait(HAND_OVER_S)
         if turn.log.ended is None and isinstance(turn.log, RedisLog) and turn.launch.turn_id not in self._running:
             logs.hand_over(turn.log)
+
+    def fetch(self, turn_id: str) -> RedisLog | None:
+        """Bring a turn here that another worker runs, and note that in its row; None when it stays there, or ended."""
+        if not isinstance(self._logs, RedisLogs):
+            return None
+        claimed = self._logs.fetch(turn_id, FETCH_S)
+        if claimed is None:
+            return None
+        log, worker = claimed.log, self._logs.worker
+        if self._uow.run(lambda session: note_owner(session, turn_id, log.fence, worker)):
+            return log
+        self._logs.hand_over(log)  # it was settled this very moment: the next that looks writes its ending
+        return None
+
+    def give(self, running: RunningTurn, worker: str) -> None:
+        """Let another worker have a turn, once its runner has let go of it."""
+        if not isinstance(self._logs, RedisLogs) or not isinstance(running.log, RedisLog):
+            return
+        running.bring_up_to_date()
+        running.runner.wait(HAND_OVER_S)
+        if running.log.ended is None and running.log.turn_id not in self._running:
+            self._logs.give(running.log, worker)
+
+    def on_wanted(self, wanted: Callable[[str, str], None]) -> None:
+        """Have `wanted(turn, worker)` told of turns that another worker wants to go on with. It must not yield."""
+        if isinstance(self._logs, RedisLogs):
+            self._logs.on_wanted = wanted
 
     def __len__(self) -> int:
         return len(self._running)

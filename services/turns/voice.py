@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from prometheus_client import Counter
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -17,11 +18,12 @@ from config import VoiceSettings
 from db.models import Turn
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
-from services.errors import ChatError, Conflict, InvalidRequest
+from services.errors import ChatError, Conflict, InvalidRequest, ServerBusy
 from services.events import AnswerStarted, Stop, TranscriptFinal, TranscriptPartial, TurnEnded, Usage
 from services.faults import refusal_of
 from services.identity import Identity
 from services.ids import new_id
+from services.relay.log import Overtaken
 from services.relay.runner import Outcome, ProviderEvent
 from services.relay.watchdog import Limits
 from services.speech.base import Recogniser, SpeechCard, SpeechRequest
@@ -36,7 +38,7 @@ from services.turns.request import TextRequest
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
 from services.turns.turns import START, Launch, RunningTurn, Turns
-from services.turns.voice_request import VoiceRequest
+from services.turns.voice_request import VoiceOrder, VoiceRequest
 from services.turns.voice_session import VoiceSession
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,10 @@ FINISH_S = 30.0
 """How long a recogniser may go on after the sound has ended; those of vendors have shorter limits of their own."""
 
 LONGEST_QUESTION = 32_000
+
+PATIENCE_MS = 30_000
+"""How long an utterance whose worker has gone waits for its speaker to come to another one."""
+COMING_S = 15.0
 
 OnAnswer = Callable[[str, Following], None]
 """Told the voice turn's id and the text turn that answers it. Must not yield."""
@@ -59,6 +65,8 @@ class _Opened:
     session: VoiceSession
     recogniser: Recogniser
     card: SpeechCard
+    heard: str = ""
+    """What another worker's recogniser heard of it before."""
 
 
 class VoiceTurns:
@@ -97,6 +105,9 @@ class VoiceTurns:
         self._running: dict[str, RunningTurn] = {}
         self._on_answer: list[OnAnswer] = []
         self._checking: gevent.Greenlet | None = None
+        self._leaving: dict[str, str] = {}
+        self._coming: dict[str, Event] = {}
+        turns.on_wanted(self._wanted)
         self._seconds = Counter(
             "parley_speech_seconds", "Seconds of sound taken, by recogniser.", ["model"], registry=metrics.registry
         )
@@ -119,6 +130,10 @@ class VoiceTurns:
             ChatError: Refused; nothing was stored, and the `client_id` is free.
         """
         following = self._turns.once(identity, request.client_id, lambda: self._begin(identity, request))
+        turn_id = following.log.turn_id
+        if following.log.ended is None and turn_id not in self.sessions and not following.message:
+            self._bring_here(identity, request, turn_id)
+            following = self._turns.attach(identity, turn_id, START)
         return following, self._next(following)
 
     def session(self, identity: Identity, turn_id: str) -> VoiceSession | None:
@@ -162,6 +177,8 @@ class VoiceTurns:
                     session.end("idle")
             elif now - session.ended_at >= FINISH_S and (running := self._running.get(turn_id)) is not None:
                 running.runner.late("piece")
+            if (running := self._running.get(turn_id)) is not None:
+                running.bring_up_to_date()
 
     def close(self) -> None:
         if self._checking is not None:
@@ -178,6 +195,21 @@ class VoiceTurns:
             if isinstance(error, IntegrityError):
                 return None  # another process was quicker with this client_id
             raise
+        opened = self._open(identity, request, turn_id, recogniser, card)
+        running = self._running[turn_id] = self._turns.launch(self._launch(opened))
+        return running
+
+    def _open(
+        self,
+        identity: Identity,
+        request: VoiceRequest,
+        turn_id: str,
+        recogniser: Recogniser,
+        card: SpeechCard,
+        *,
+        start: int = 0,
+        heard: str = "",
+    ) -> _Opened:
         session = VoiceSession(
             turn_id,
             identity.user_id,
@@ -185,13 +217,48 @@ class VoiceTurns:
             settings=self._settings,
             clock=self._clock,
             is_live=request.is_live,
+            start=start,
         )
         self.sessions[turn_id] = session
         if self._checking is None:
             self._checking = gevent.spawn(self._keep_checking)
-        opened = _Opened(identity, request, session, recogniser, card)
-        running = self._running[turn_id] = self._turns.launch(self._launch(opened))
-        return running
+        return _Opened(identity, request, session, recogniser, card, heard)
+
+    def _bring_here(self, identity: Identity, request: VoiceRequest, turn_id: str) -> None:
+        """The speaker has come back to another worker than the one that took the sound so far: go on with it here.
+
+        The other one has its recogniser hear to the end what it has taken, and gives the turn away with the first
+        byte it has not taken. One that died has told that byte every second; what its recogniser had not said is lost.
+
+        Raises:
+            ServerBusy: The other worker does not let go of it now, or the turn is just ending.
+        """
+        if (moving := self._coming.get(turn_id)) is not None:
+            moving.wait(COMING_S)
+            return
+        moving = self._coming[turn_id] = Event()
+        try:
+            log = self._turns.fetch(turn_id)
+            if log is None:
+                if self._turns.attach(identity, turn_id, START).log.ended is None:
+                    raise ServerBusy("This utterance is still with another server; try again.", retry_after_s=1)
+                return
+            taken = VoiceOrder.unpacked(log.order)
+            request = replace(request, rate=taken.rate, model=taken.model)
+            recogniser, card = self._recognisers.find(request.model, language=request.language, rate=request.rate)
+            opened = self._open(identity, request, turn_id, recogniser, card, start=taken.next, heard=log.answer())
+            log.rewind(log.offset)
+            self._running[turn_id] = self._turns.resume(self._launch(opened), log, goes_on=True)
+        finally:
+            del self._coming[turn_id]
+            moving.set()
+
+    def _wanted(self, turn_id: str, worker: str) -> None:
+        """Another worker wants to go on with an utterance: let its recogniser finish what it has, then give it."""
+        session = self.sessions.get(turn_id)
+        if session is not None and not session.ended_at:
+            self._leaving[turn_id] = worker
+            session.end("moved")
 
     def _store(
         self, session: Session, identity: Identity, request: VoiceRequest, turn_id: str, card: SpeechCard
@@ -222,12 +289,19 @@ class VoiceTurns:
 
         def settle(outcome: Outcome) -> TurnEnded:
             session.end("turn")
-            del self.sessions[session.turn_id], self._running[session.turn_id]
+            self._forget(session.turn_id)
             self._seconds.labels(opened.card.id).inc(session.audio_ms / 1000)
             result = {
                 **told, "bytes": session.next, "audio_ms": session.audio_ms, "ended_by": session.ended_by
             }  # fmt: skip
             return self._settlement.settle(session.turn_id, replace(outcome, usage=Usage(), result=result))
+
+        def order() -> bytes:
+            return VoiceOrder(session.next, session.rate, opened.card.id).packed()
+
+        def left() -> None:
+            session.end("turn")
+            self._forget(session.turn_id)
 
         # People may be silent as long as the session's own limits let them; `check` sees to the rest.
         longest_s = 2 * self._settings.max_s + self._settings.idle_s + FINISH_S
@@ -240,21 +314,29 @@ class VoiceTurns:
             meter=Unmetered(),
             settle=settle,
             limits=Limits(math.inf, math.inf, longest_s),
+            order=order(),
+            order_now=order,
+            patience_ms=PATIENCE_MS,
+            on_left=left,
         )
+
+    def _forget(self, turn_id: str) -> None:
+        del self.sessions[turn_id], self._running[turn_id]
 
     def _stream(self, opened: _Opened, told: dict[str, Any]) -> Iterator[ProviderEvent]:
         """The turn's entries: what is heard, and the answer's beginning."""
         request, session = opened.request, opened.session
         language = base_of(request.language) if request.language is not None else None
         heard = opened.recogniser.listen(session, SpeechRequest(opened.card.vendor_model, language))
-        text, shown = "", ""
+        text, shown, before_ms = opened.heard, "", session.started_ms
         try:
             for event in heard:
                 if isinstance(event, TranscriptFinal):
                     if piece := joined(text, event.text):
                         text += piece
                         shown = ""
-                        yield replace(event, text=piece)
+                        start_ms, end_ms = event.start_ms + before_ms, event.end_ms + before_ms
+                        yield TranscriptFinal(piece, start_ms, end_ms)
                 elif isinstance(event, TranscriptPartial):
                     if (piece := joined(text, event.text)) != shown:
                         shown = piece
@@ -263,6 +345,9 @@ class VoiceTurns:
                     break
         finally:
             heard.close()
+        if (worker := self._leaving.pop(session.turn_id, None)) is not None:
+            gevent.spawn(self._turns.give, self._running[session.turn_id], worker)
+            raise Overtaken(session.turn_id)
         session.end("recogniser")
         if request.answer is not None and text.strip():
             following = self._ask(opened, text.strip(), told)

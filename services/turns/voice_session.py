@@ -29,8 +29,10 @@ class VoiceSession:
 
     Attributes:
         next: The first byte not taken yet.
-        ended_by: `client`, `silence`, `idle`, `length`, `recogniser` or `turn`; empty while it goes on.
+        ended_by: `client`, `silence`, `idle`, `length`, `recogniser`, `turn` or `moved` (to another worker); empty
+            while it goes on.
         fed_at, ended_at: Monotonic seconds of the last frame and of the end; `ended_at` is 0 before.
+        started_ms: Where in the utterance it began, for one that another worker took the first part of.
         sid: The connection that sent the last frame; `is_acked` is False while it waits for a `voice_ack`.
     """
 
@@ -55,17 +57,31 @@ class VoiceSession:
         "next",
         "rate",
         "sid",
+        "started_ms",
         "turn_id",
         "user_id",
     )
 
     def __init__(
-        self, turn_id: str, user_id: str, *, rate: int, settings: VoiceSettings, clock: Clock, is_live: bool = True
+        self,
+        turn_id: str,
+        user_id: str,
+        *,
+        rate: int,
+        settings: VoiceSettings,
+        clock: Clock,
+        is_live: bool = True,
+        start: int = 0,
     ) -> None:
+        """
+        Args:
+            start: The first byte that another worker has not taken.
+        """
         self.turn_id = turn_id
         self.user_id = user_id
         self.rate = rate
-        self.next = 0
+        self.next = start
+        self.started_ms = ms_of(start, rate)
         self.ended_by = ""
         self.ended_at = 0.0
         self.sid = ""
@@ -75,7 +91,7 @@ class VoiceSession:
         self._ahead_bytes = bytes_of(settings.ahead_s, rate)
         self._max_bytes = bytes_of(settings.max_s, rate)
         self._bytes_a_second = bytes_of(settings.max_speed, rate) if is_live else 0
-        self._burst_bytes = self._ahead_bytes
+        self._burst_bytes = start + self._ahead_bytes
         self._silence_bytes = bytes_of(settings.silence_s, rate) if is_live else 0
         self._quiet_bytes = 0
         self._pieces: deque[bytes] = deque()

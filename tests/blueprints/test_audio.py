@@ -123,7 +123,7 @@ def test_an_utterance_can_be_read_over_http(stand: Stand) -> None:
     assert session is not None
     session.feed(0, pcm)
     session.end("client")
-    for running in stand.services.turns.running(identity):
+    for running in stand.services.turns.running_here(identity):
         assert running.runner.wait(20)
     document = stand.site.client().get("/openapi.json").get_json()
     told = stand.site.client().get(f"/v1/turns/{following.log.turn_id}", headers=headers).get_json()

@@ -104,7 +104,7 @@ def test_every_answer_is_what_the_contract_says(api: Api) -> None:
 
     following = api.stand.services.text_turns.start(api.identity, TextRequest("c-1", "a question to find"))
     turn, conversation = following.log.turn_id, following.conversation
-    for running in api.stand.services.turns.running(api.identity):
+    for running in api.stand.services.turns.running_here(api.identity):
         assert running.runner.wait(LIMIT_S)
     log = api.call("GET", "/v1/turns/{turn_id}", to=turn)
     assert {entry["event"] for entry in log["entries"]} == {"turn_state", "turn_delta", "turn_rewind", "turn_end"}

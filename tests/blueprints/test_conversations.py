@@ -32,7 +32,7 @@ class Talk:
     def ask(self, text: str, *answer: str, **fields: Any) -> Following:
         self.stand.provider.script = words(*answer)
         following = self.stand.services.text_turns.start(self.identity, TextRequest(text[:64], text, **fields))
-        for running in self.stand.services.turns.running(self.identity):
+        for running in self.stand.services.turns.running_here(self.identity):
             assert running.runner.wait(10)
         return following
 

@@ -17,7 +17,7 @@ def things(stand: Stand) -> dict[str, Any]:
     ann, bob = stand.site.register("ann"), stand.site.register("bob")
     identity = stand.services.doorkeeper.by_token(ann["Authorization"].removeprefix("Bearer "))
     following = stand.services.text_turns.start(identity, TextRequest("c-1", "Ann's secret question"))
-    for running in stand.services.turns.running(identity):
+    for running in stand.services.turns.running_here(identity):
         assert running.runner.wait(10)
     token = stand.site.client().post("/v1/tokens", json={"name": "phone"}, headers=ann).get_json()
     spark_key = stand.site.client().post("/v1/spark/keys", json={"name": "desk"}, headers=ann).get_json()

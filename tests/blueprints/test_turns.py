@@ -105,7 +105,7 @@ class Room:
         return self.stand.services.text_turns.start(self.identity, request)
 
     def finish(self) -> None:
-        for running in self.stand.services.turns.running(self.identity):
+        for running in self.stand.services.turns.running_here(self.identity):
             assert running.runner.wait(LIMIT_S)
 
     def json(self, turn: str, **query: Any) -> Any:

@@ -3,7 +3,7 @@
 -- KEYS: the partition's leases, then each turn's facts and log.
 -- ARGV: the owner, the lease and the life of a running turn's keys in ms; then for each turn its id, its fence, the id
 -- of the last entry its owner knows to be here, ms to keep an ended log (0: it runs), what it was asked (empty: known
--- here), and how many entries follow, each as id, kind and payload.
+-- here), ms it waits for its user when its owner is gone, and how many entries follow, each as id, kind and payload.
 -- Answers for each turn: `ok`; `overtaken`: another worker has it; `lost`: nothing is known of it here;
 -- `behind <id>`: this server has forgotten what came after `id`. Only `ok` has written anything.
 -- Done twice it does what it does once: entries that are here already are passed over.
@@ -26,12 +26,13 @@ local at = 4
 for key = 2, #KEYS, 2 do
     local facts, log = KEYS[key], KEYS[key + 1]
     local turn, fence, after, keep_ms, order = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    local first = at + 6
-    at = first + 3 * tonumber(ARGV[at + 5])
+    local patience_ms = ARGV[at + 5]
+    local first = at + 7
+    at = first + 3 * tonumber(ARGV[at + 6])
 
     local held = redis.call('HGET', facts, 'fence')
-    if not held and order ~= '' then
-        redis.call('HSET', facts, 'fence', fence, 'owner', owner, 'order', order)
+    if order ~= '' and (not held or held == fence) then
+        redis.call('HSET', facts, 'fence', fence, 'owner', owner, 'order', order, 'patience', patience_ms)
         held = fence
     end
     if not held then

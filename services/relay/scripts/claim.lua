@@ -2,7 +2,8 @@
 --
 -- KEYS: the partition's leases, the turn's facts.
 -- ARGV: the turn's id, who claims it, the lease in ms, the highest fence the database knows, and how sure the claimant
--- is: `lapsed` takes only a lease that has run out, `forgotten` also a turn that has none here, `dead` any.
+-- is: `lapsed` takes only a lease that has run out, `wanted` such a one even when the turn waits for its user,
+-- `forgotten` also a turn that has none here, `dead` any.
 -- Answers the new fence, what the turn was asked, and how many owners it has outlived, or nothing. An owner that handed
 -- it over (its lease is 0) is not counted.
 
@@ -18,7 +19,10 @@ end
 if sure ~= 'dead' and until_ms and tonumber(until_ms) > now_ms then
     return {}
 end
-if sure == 'lapsed' and not until_ms then
+if (sure == 'lapsed' or sure == 'wanted') and not until_ms then
+    return {}
+end
+if sure == 'lapsed' and tonumber(until_ms) + tonumber(redis.call('HGET', KEYS[2], 'patience') or '0') > now_ms then
     return {}
 end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[2], 'fence') or '0'), tonumber(ARGV[4])) + 1

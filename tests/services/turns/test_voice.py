@@ -11,6 +11,7 @@ from gevent.event import Event
 from services.errors import Conflict, InvalidRequest, NotFound, RateLimited, ServerBusy
 from services.events import AnswerStarted, TranscriptFinal
 from services.relay.log import Position
+from services.relay.memory_log import MemoryLogs
 from services.turns.following import Following
 from services.turns.request import TextRequest
 from services.turns.voice import FINISH_S
@@ -69,7 +70,8 @@ def test_a_transcript_is_kept_by_the_database(room: Room) -> None:
     assert ending["usage"] == {
         "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "estimated": False
     }  # fmt: skip
-    room.services.turns._logs._logs.clear()  # the ten minutes are over
+    assert isinstance(room.services.logs, MemoryLogs)
+    room.services.logs._logs.clear()  # the ten minutes are over
     later = room.services.turns.attach(room.user, following.log.turn_id, Position(1, 0))
     assert later.text == words_of(pcm)
     assert later.log.ended is not None
