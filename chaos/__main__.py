@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pieces", type=_range, help="fewest-most pieces of an answer (60-120)")
     parser.add_argument("--rate", type=float, help="pieces a second of each answer (6)")
+    parser.add_argument(
+        "--pause", type=float, dest="pause_s", help="longest wait after a kill that is allowed, in seconds (6)"
+    )
     parser.add_argument("--sabotage", choices=SABOTAGES, help="break something that the checks must find")
     parser.add_argument("--database-url", default="", help="an empty database, in place of a MariaDB of its own")
     parser.add_argument("--folder", help="where logs and the timeline go; a new one in the temporary folder")
