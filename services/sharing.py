@@ -11,6 +11,8 @@ import redis
 
 from config import Settings, TurnSettings
 from services.accounts.credentials import Credentials
+from services.accounts.first_come import FirstCome
+from services.accounts.shared_first_come import SharedFirstCome
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.accounts.throttle import LoginThrottle
 from services.clock import Clock
@@ -65,6 +67,12 @@ class Sharing:
             if self._gate is None
             else SharedLoginThrottle(self._gate, self._clock, name=name)
         )
+
+    def first_come(self, name: str, *, life_s: float) -> FirstCome:
+        """Who brought a thing first; `name` tells its kind from others."""
+        if self._gate is None:
+            return FirstCome(self._clock, life_s=life_s)
+        return SharedFirstCome(self._gate, self._clock, name=name, life_s=life_s)
 
     def admission(self, settings: TurnSettings) -> Admission:
         """Of turns. Call it once."""

@@ -17,7 +17,7 @@ from sockets.serving.limits import ServingLimits
 from sockets.serving.upgrade import UPGRADE_KEY, BadUpgrade, Upgrade
 from sockets.spark import codes
 from sockets.spark.connection import Connection
-from sockets.spark.handshake import HandshakeRefused, Repeats, SignedAddress, unauthorized, unknown_key
+from sockets.spark.handshake import REMEMBERED_S, HandshakeRefused, Repeats, SignedAddress, unauthorized, unknown_key
 from sockets.spark.question import PATHS
 
 Application = Callable[..., Any]
@@ -39,7 +39,7 @@ class SparkEndpoint:
         self.path = f"{self._prefix}/"
         self._services = services
         self._limits = limits
-        self._repeats = Repeats(services.clock)
+        self._repeats = Repeats(services.sharing.first_come("spark signatures", life_s=REMEMBERED_S))
         self._complaints = Complaints()
         self._open: set[Connection] = set()
         self._of_user: Counter[str] = Counter()

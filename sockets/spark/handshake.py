@@ -6,14 +6,14 @@ import base64
 import binascii
 import hmac
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from services.accounts.first_come import FirstCome
 from services.clock import Clock
 from services.wire.iflytek_signature import MAX_SKEW_S, sign, skew_s
 
-MOST_REMEMBERED = 20_000
+REMEMBERED_S = 2.0 * MAX_SKEW_S
 _PAIR = re.compile(r'([\w-]+)="([^"]*)"')
 _UNVERIFIED = "HMAC signature cannot be verified"
 _BAD_DATE = f"{_UNVERIFIED}, a valid date or x-date header is required for HMAC Authentication"
@@ -89,22 +89,16 @@ class Repeats:
 
     The same peer may use one again. A date counts whole seconds, so an app that asks twice in a second signs the same
     address twice, and clients that reconnect take the one they have; but whoever finds it in a log comes from
-    elsewhere. Each process remembers its own. Never yields.
+    elsewhere.
     """
 
-    def __init__(self, clock: Clock, most: int = MOST_REMEMBERED) -> None:
-        self._clock = clock
-        self._most = most
-        self._first: OrderedDict[str, tuple[str, float]] = OrderedDict()
+    def __init__(self, first: FirstCome) -> None:
+        """`first` must remember for `REMEMBERED_S`."""
+        self._first = first
 
     def check(self, signature: str, peer: str) -> None:
         """Raise `HandshakeRefused` for another peer than the first."""
-        now = self._clock.monotonic()
-        while self._first and (
-            len(self._first) >= self._most or next(iter(self._first.values()))[1] < now - 2 * MAX_SKEW_S
-        ):
-            self._first.popitem(last=False)
-        if self._first.setdefault(signature, (peer, now))[0] != peer:
+        if not self._first.is_first(signature, peer):
             raise unauthorized("HMAC signature does not match")
 
 
