@@ -121,14 +121,25 @@ class Takeover:
         )
 
     def _take_each(self, turn_ids: Iterable[str], sure: Sure) -> None:
-        """One that cannot be taken keeps nobody from the others."""
-        for turn_id in turn_ids:
-            try:
-                self._take(turn_id, sure)
-            except (redis.RedisError, DatabaseBusy):
-                raise
-            except Exception:
-                logger.exception("turn %s could not be taken over", turn_id)
+        """Several side by side, in an order of this worker's own: others look at the same ones.
+
+        Raises:
+            redis.RedisError, DatabaseBusy: Some could not be looked at. What else fails is logged.
+        """
+        todo = list(turn_ids)
+        random.shuffle(todo)
+        failures = [error for error in self._pool.map(lambda turn_id: self._try(turn_id, sure), todo) if error]
+        if failures:
+            raise failures[0]
+
+    def _try(self, turn_id: str, sure: Sure) -> redis.RedisError | DatabaseBusy | None:
+        try:
+            self._take(turn_id, sure)
+        except (redis.RedisError, DatabaseBusy) as error:
+            return error
+        except Exception:
+            logger.exception("turn %s could not be taken over", turn_id)
+        return None
 
     def _take(self, turn_id: str, sure: Sure) -> None:
         """Claim one turn and see to it, unless somebody else has it."""
@@ -161,7 +172,7 @@ class Takeover:
             return
         if claimed.order != b"-" and claimed.outlived <= MAX_OUTLIVED:
             try:
-                running = self._text_turns.resume(claimed.order, log)
+                running = self._text_turns.resume(row, claimed.order, log)
             except (ChatError, ValueError, TypeError) as error:
                 logger.warning("turn %s cannot be gone on with: %s", row.id, error)
             else:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config import TurnSettings
+from db.models import Turn
 from db.unit_of_work import UnitOfWork
 from services.clock import Clock
 from services.events import TurnEnded
@@ -120,14 +121,17 @@ class TextTurns:
         self._notes.quota_changed(identity.user_id, tokens=opened.quota.tokens, pictures=opened.quota.pictures)
         return running
 
-    def resume(self, packed: bytes, log: RedisLog) -> RunningTurn:
+    def resume(self, row: Turn, packed: bytes, log: RedisLog) -> RunningTurn:
         """Go on with a turn that another worker began: after its text where a model can, else from the start.
 
         Raises:
             ChatError: Nobody can answer it now.
-            ValueError, TypeError: Another version of this server began it, in a form that is not known here.
+            ValueError, TypeError: Another version of this server began it, in a form that is not known here; or
+                what lies in Redis is not what the database says of whose turn it is.
         """
         order = TextOrder.unpacked(packed)
+        if (order.turn_id, order.user_id, order.message) != (row.id, row.user_id, row.message_id):
+            raise ValueError("This is another turn's order.")
         route = self._catalogue.find(order.model)
         with self._uow.read() as session:
             shown = self._showing.again(session, order.user_id, order.messages)
