@@ -38,7 +38,8 @@ class Answer:
         self.log = following.log
         self._services = services
         self._identity = identity
-        self._peer_left: Callable[[], bool] = request.environ.get("parley.peer_left", lambda: False)
+        #: Whether the client has left. Never yields.
+        self.peer_left: Callable[[], bool] = request.environ.get("parley.peer_left", lambda: False)
         self._pieces = _pieces(following, streams)
 
     def begun(self) -> Iterator[Piece]:
@@ -67,7 +68,7 @@ class Answer:
     def _next_word(self) -> Piece:
         for piece in self._pieces:
             if piece is None:
-                if self._peer_left():
+                if self.peer_left():
                     raise Interrupted("The client left.")
             elif isinstance(piece, TurnEnded) and has_failed(piece):
                 raise failure(piece)

@@ -16,6 +16,7 @@ from blueprints.compat.spark_mobile_wire import body, fails_as, ok, told
 from blueprints.compat.streamed import whole
 from blueprints.streaming import Streams
 from services.assembly import Services
+from services.clock import Clock
 from services.errors import ChatError, InvalidRequest
 from services.events import TextDelta, TurnEnded
 from services.fields import Fields
@@ -27,8 +28,8 @@ from services.turns.request import TextRequest
 
 TEMPERATURE, MAX_TOKENS = 0.5, 4_096
 MAX_MESSAGES, LONGEST_TEXT = 2_000, 1_000_000
-SILENT_LOOKS = 5
-"""Seconds of silence after which an empty frame keeps the connection alive."""
+SILENCE_S = 5.0
+"""After it an empty frame keeps the connection alive."""
 
 
 class Asking:
@@ -86,13 +87,13 @@ def mount(blueprint: CompatBlueprint, services: Services, members: Members, aski
     @blueprint.post("/textModel/stream")
     @fails_as("MODEL_ERROR")
     def stream() -> flask.Response:
-        return framed(*begin())
+        return framed(*begin(), services.clock)
 
     @blueprint.post("/textModel/chat")
     @fails_as("MODEL_ERROR")
     def chat() -> flask.Response:
         answer, question_tokens = begin()
-        return framed(answer, question_tokens) if chat_streams else told_whole(answer)
+        return framed(answer, question_tokens, services.clock) if chat_streams else told_whole(answer)
 
 
 def told_whole(answer: Answer) -> flask.Response:
@@ -101,7 +102,7 @@ def told_whole(answer: Answer) -> flask.Response:
     return ok("成功", content=answer.log.answer(), consume_token=ended.usage.total_tokens)
 
 
-def framed(answer: Answer, question_tokens: int) -> flask.Response:
+def framed(answer: Answer, question_tokens: int, clock: Clock) -> flask.Response:
     """The answer in frames; the turn is stopped when its reader leaves.
 
     Raises:
@@ -112,30 +113,38 @@ def framed(answer: Answer, question_tokens: int) -> flask.Response:
     except BaseException:
         answer.leave()
         raise
-    units = flask.stream_with_context(_units(pieces, Frames(answer.log.turn_id), question_tokens))
+    frames = Frames(answer.log.turn_id)
+    units = flask.stream_with_context(_units(answer, pieces, frames, question_tokens, clock))
     response = flask.Response(units, content_type="text/plain; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(answer.leave)
     return response
 
 
-def _units(pieces: Iterator[Piece], frames: Frames, question_tokens: int) -> Iterator[bytes]:
-    """One frame a write, so one a chunk: two in one lose the desktop client the whole answer."""
-    silent = 0
+def _units(
+    answer: Answer, pieces: Iterator[Piece], frames: Frames, question_tokens: int, clock: Clock
+) -> Iterator[bytes]:
+    """One frame a write, so one a chunk: two in one lose the desktop client the whole answer.
+
+    Reasoning is not told; while there is nothing else, a client that has left is noticed all the same.
+    """
+    told_at = clock.monotonic()
     try:
         for piece in pieces:
-            silent = silent + 1 if piece is None else 0
             if isinstance(piece, TextDelta):
                 for part in cut(piece.text):
                     yield frames.piece(part).encode()
+                told_at = clock.monotonic()
             elif isinstance(piece, TurnEnded):
                 if has_failed(piece):
                     raise failure(piece)
                 if not frames.begun:
                     yield frames.piece("").encode()  # of a body that is one JSON value the mobile client shows nothing
                 yield frames.last(piece.usage, question_tokens).encode()
-            elif silent == SILENT_LOOKS:
-                silent = 0
+            elif answer.peer_left():
+                return
+            elif clock.monotonic() - told_at >= SILENCE_S:
+                told_at = clock.monotonic()
                 yield frames.piece("").encode()
     except ChatError as error:
         yield escaped(told(error)).encode()

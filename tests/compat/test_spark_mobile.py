@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
+import requests
 from flask.testing import FlaskClient
 from gevent.event import Event
 
+from blueprints.compat import spark_mobile_text
 from services.errors import VendorOverloaded
-from services.events import Stop, TextDelta, Usage
+from services.events import ReasoningDelta, Stop, TextDelta, Usage
 from services.providers.base import ChatMessage, ChatRequest
 from services.turns.turns import START
 from tests.scripted import words
@@ -190,6 +193,66 @@ def test_a_failure_midway_ends_with_an_object_of_its_own(stand: Stand) -> None:
     units = list(ask(client, member(client), "/textModel/stream").iter_encoded())
     assert json.loads(units[0])["payload"]["choices"]["text"][0]["content"] == "half"
     assert json.loads(units[-1])["code"] == "MODEL_ERROR"
+
+
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_client_that_hangs_up_stops_its_answer(stand: Stand, said: int) -> None:
+    """Before the first piece and midway; what had come is kept."""
+    begun, ended = Event(), Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        begun.set()
+        try:
+            yield from [TextDelta("partial")] * said
+            while True:
+                gevent.sleep(0.01)
+                yield ReasoningDelta("hm")
+        finally:
+            ended.set()
+
+    stand.provider.script = script
+    pair = member(stand.site.client())
+    body = json.dumps({**pair, "dialog": DIALOG}).encode()
+    host, port = stand.site.open().removeprefix("http://").split(":")
+    head = f"POST /textModel/stream HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as sock:
+        sock.sendall(head.encode() + body)
+        assert begun.wait(10)
+        if said:
+            assert b"200 OK" in sock.recv(4096)
+    assert ended.wait(10)
+    ann = stand.services.doorkeeper.by_token(pair["uuid"])
+    with gevent.Timeout(10):
+        while stand.services.turns.running(ann):
+            gevent.sleep(0.005)
+    newest = stand.services.conversations.list(ann.user_id, limit=1).items[0]
+    told = stand.services.conversations.messages(ann.user_id, newest.id, limit=10).items[-1]
+    assert (told.text, told.status) == ("partial" * said, "stopped")
+
+
+def test_a_silent_model_is_bridged_by_empty_frames(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one sign of life that both clients survive."""
+    monkeypatch.setattr(spark_mobile_text, "SILENCE_S", 0.5)
+    beat = Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        yield TextDelta("so ")
+        beat.wait(10)
+        yield TextDelta("on")
+        yield Stop("stop")
+
+    stand.provider.script = script
+    client = stand.site.client()
+    pair, texts = member(client), []
+    answer = requests.post(
+        f"{stand.site.open()}/textModel/stream", json={**pair, "dialog": DIALOG}, stream=True, timeout=10
+    )
+    for chunk in answer.raw.read_chunked(decode_content=False):
+        texts.append(json.loads(chunk)["payload"]["choices"]["text"][0]["content"])
+        if texts[-1] == "":
+            beat.set()
+    assert "".join(texts) == "so on"
+    assert texts[0] == "so " and "" in texts[1 : texts.index("on")]
 
 
 def test_the_newest_clients_stream_is_a_switch_away(site_env: dict[str, str]) -> None:
