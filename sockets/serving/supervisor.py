@@ -158,7 +158,7 @@ class Plan(BaseApplication):
             "workers": plan["workers"],
             "worker_class": SupervisedWorker,
             "logger_class": Log,
-            "timeout": SILENCE_S,
+            "timeout": plan.get("silence_s", SILENCE_S),
             "graceful_timeout": round(plan["drain_s"] + LEAVING_S),
             "backlog": 1_024,
             "control_socket_disable": True,
