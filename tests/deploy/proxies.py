@@ -7,13 +7,59 @@ import re
 import shutil
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import gevent
+from gevent.event import Event
+from gevent.server import StreamServer
 
 from tests.owned import OwnedProcess, program
 from tests.processes import ServerProcess
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+class Cable:
+    """What lies between a proxy and its server, and can be cut: bytes stay where they are, as on a dead network."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = ("127.0.0.1", int(server.env["PORT"]))
+        self._whole = Event()
+        self._whole.set()
+        self._ends: list[socket.socket] = []
+        self._listener = StreamServer(("127.0.0.1", 0), self._connect)
+        self._listener.start()
+        self.address = f"http://127.0.0.1:{self._listener.server_port}"
+
+    def cut(self) -> None:
+        """Nothing passes any more, and nobody is told."""
+        self._whole.clear()
+
+    def mend(self) -> None:
+        """New connections pass; the old ones are found dead."""
+        dead, self._ends = self._ends, []
+        for end in dead:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._whole.set()
+
+    def close(self) -> None:
+        self.mend()
+        self._listener.stop()
+
+    def _connect(self, near: socket.socket, _: object) -> None:
+        with socket.create_connection(self._server) as far:
+            self._ends += [near, far]
+            gevent.joinall([gevent.spawn(self._carry, near, far), gevent.spawn(self._carry, far, near)])
+
+    def _carry(self, source: socket.socket, goal: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self._whole.wait()
+                goal.sendall(data)
+            goal.shutdown(socket.SHUT_WR)
 
 
 class Proxy(OwnedProcess):
@@ -25,7 +71,7 @@ class Proxy(OwnedProcess):
         super().__init__(folder)
         self.upstream = ""
 
-    def before(self, server: ServerProcess) -> Self:
+    def before(self, server: ServerProcess | Cable) -> Self:
         """Pass on to this one, whose `ALLOWED_ORIGINS` must have `address`, or pages could not connect."""
         self.upstream = server.address.removeprefix("http://")
         return self

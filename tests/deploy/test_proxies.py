@@ -15,15 +15,18 @@ import pytest
 import requests
 import websocket
 
-from tests.deploy.proxies import HAProxy, Nginx, NginxWithTLS, Proxy
+from tests.deploy.proxies import Cable, HAProxy, Nginx, NginxWithTLS, Proxy
 from tests.node import node
 from tests.owned import program, wait_until
 from tests.processes import ROOT, ServerProcess
+from tests.redis_server import redis_url  # noqa: F401
 from tests.vendors import Vendors
 from tests.viewers import Device
 
 MODEL = "gpt-4o-mini"
 LIMIT_S = 20
+LONG = "Say 床前明月光 [[fault pieces=60 rate=20]]"
+"""An answer that takes three seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,16 @@ def proxies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proxy]:
 
 @pytest.fixture(scope="module")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, vendors: Vendors, proxies: dict[str, Proxy]
+    tmp_path_factory: pytest.TempPathFactory,
+    vendors: Vendors,
+    proxies: dict[str, Proxy],
+    redis_url: str,  # noqa: F811
 ) -> Iterator[ServerProcess]:
+    """Two workers: what comes through a proxy reaches now one, now the other."""
     env = {
+        "WORKERS": "2",
+        "REDIS_URL": redis_url,
+        "REDIS_PREFIX": "behind-proxies",
         "TRUSTED_PROXIES": "127.0.0.1",
         "ALLOWED_ORIGINS": ",".join(proxy.address for proxy in proxies.values()),
         "DEFAULT_MODEL": MODEL,
@@ -131,6 +141,51 @@ def test_the_server_sees_the_clients_address(proxy: Proxy, server: ServerProcess
 def test_metrics_are_nobodys_business_outside(proxy: Proxy) -> None:
     assert requests.get(f"{proxy.address}/metrics", timeout=LIMIT_S).status_code == 404
     assert requests.get(f"{proxy.address}/readyz", timeout=LIMIT_S).json()["ready"]
+
+
+def test_all_workers_are_renewed_behind_a_proxy(proxy: Proxy, server: ServerProcess) -> None:
+    """In mid-answer, for people who follow by WebSocket and by polling: each text is whole in the end."""
+    followers = {
+        transport: Device(proxy.address, transport=transport).connect() for transport in ("websocket", "polling")
+    }
+    turns = {name: device.ask(f"c-{name}", LONG)["turn"] for name, device in followers.items()}
+    for name, device in followers.items():
+        assert device.seen(turns[name]).moved.wait(LIMIT_S)
+    gone = {name: device.gone() for name, device in followers.items()}
+    server.renew()
+    for name, device in followers.items():
+        assert gone[name].wait(LIMIT_S)
+        back = Device(proxy.address, token=device.token, transport=name)
+        back.turns = device.turns
+        back.connect().attach(turns[name])
+        assert back.seen(turns[name]).whole()["status"] == "done"
+
+
+def test_a_cut_between_proxy_and_server_loses_nothing(
+    tmp_path: Path, proxy_kind: type[Proxy], vendors: Vendors
+) -> None:
+    """Nothing passes until the answer is long over, and then the connection is dead: who comes back reads on."""
+    proxy = proxy_kind(tmp_path / "proxy")
+    server = ServerProcess(tmp_path / "data", ALLOWED_ORIGINS="*", DEFAULT_MODEL=MODEL, **vendors.env).start()
+    cable = Cable(server)
+    with proxy.before(cable):
+        device = Device(proxy.address).connect()
+        turn = device.ask("c-1", LONG)["turn"]
+        assert device.seen(turn).moved.wait(LIMIT_S)
+        cable.cut()
+        here = Device(server.address, token=device.token).connect()
+        here.attach(turn)
+        end = here.seen(turn).whole()
+        assert not device.seen(turn).ended.is_set()
+        gone = device.gone()
+        cable.mend()
+        assert gone.wait(LIMIT_S)
+        back = Device(proxy.address, token=device.token)
+        back.turns = device.turns
+        back.connect().attach(turn)
+        assert back.seen(turn).whole() == end
+    cable.close()
+    server.stop()
 
 
 def test_a_server_that_comes_back_is_used_again(tmp_path: Path, proxy_kind: type[Proxy], vendors: Vendors) -> None:
