@@ -78,7 +78,9 @@ class Sharing:
         """Of turns. Call it once."""
         a_minute = settings.starts_per_minute
         starts = self.rate_limit("starts", per_minute=a_minute, burst=a_minute)
-        return Admission(starts=starts, max_running=settings.max_running, places=self._places)
+        return Admission(
+            starts=starts, max_running=settings.max_running, places=self._places if self._is_limited else Places()
+        )
 
     @property
     def breaker(self) -> Callable[[str], Breaker]:

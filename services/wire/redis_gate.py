@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 import redis
+from gevent.lock import BoundedSemaphore
 
 from .redis_link import PARTITIONS, RedisLink, Script, Value
 
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 LIMIT_S = 0.5
 """How long a caller waits for one script."""
+AT_ONCE = 64
+"""Scripts under way: each has a connection, which is kept."""
 PROBE_S = 1.0
 """Between two questions whether Redis is back."""
 
@@ -36,6 +39,7 @@ class RedisGate:
         self.link = link
         self._probing: gevent.Greenlet | None = None
         self._closed = False
+        self._slots = BoundedSemaphore(AT_ONCE)
 
     @property
     def is_open(self) -> bool:
@@ -69,7 +73,8 @@ class RedisGate:
 
     def _run(self, script: Script, keys: Sequence[str], arguments: Iterable[Value]) -> tuple[Any, Exception | None]:
         try:
-            return self.link.run(script, keys, arguments), None
+            with self._slots:
+                return self.link.run(script, keys, arguments), None
         except redis.RedisError as error:
             return None, error
 

@@ -11,7 +11,7 @@ import pytest
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.quota.shared_rate_limit import SharedRateLimit
 from services.turns.shared_places import SharedPlaces
-from services.wire.redis_gate import RedisGate, Unreachable
+from services.wire.redis_gate import AT_ONCE, RedisGate, Unreachable
 from services.wire.redis_link import RedisLink, Script
 from tests.clocks import FakeClock
 from tests.redis_server import RedisProcess, own_redis  # noqa: F401
@@ -94,3 +94,12 @@ def test_a_caller_that_is_stopped_spoils_nothing(gate: RedisGate, own_redis: Red
     own_redis.resume()
     opened(gate)
     assert answers(gate)
+
+
+def test_a_crowd_shares_a_few_connections(gate: RedisGate, own_redis: RedisProcess) -> None:  # noqa: F811
+    """Nobody is sent away for it."""
+    limit = SharedRateLimit(gate, FakeClock(), name="asks", per_minute=60, burst=5)
+    crowd = [gevent.spawn(limit.take, f"user {number}") for number in range(200)]
+    gevent.joinall(crowd, timeout=60, raise_error=True)
+    assert gate.is_open
+    assert own_redis.ask("INFO", "clients")["connected_clients"] <= AT_ONCE + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import redis
 
 from config import ConfigError
 from services.wire.redis_link import RedisLink, Script
+from tests.owned import free_port, program
 from tests.redis_server import SERVICE, RedisCluster, RedisPair, RedisProcess, own_redis  # noqa: F401
 
 COUNT = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -99,6 +101,25 @@ def test_a_password_a_user_and_a_socket_file(tmp_path: Path) -> None:
         with pytest.raises(redis.AuthenticationError):
             counted(wrong)
         wrong.close()
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    """The server's name must be in its certificate, which the URL's parameters say whom to trust for."""
+    subprocess.run(
+        [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    port, file = free_port(), tmp_path / "cert.pem"
+    lines = (f"tls-port {port}", f"tls-cert-file {file}", f"tls-key-file {tmp_path / 'key.pem'}", "tls-auth-clients no")
+    with RedisProcess(tmp_path / "redis", *lines):
+        link = RedisLink(f"rediss://localhost:{port}/0?ssl_ca_certs={file}")
+        assert counted(link) == 1
+        link.close()
+        stranger = RedisLink(f"rediss://localhost:{port}/0")
+        with pytest.raises(redis.ConnectionError):
+            counted(stranger)
+        stranger.close()
 
 
 def test_a_restart_is_not_noticed_by_who_asks_next(link: RedisLink, own_redis: RedisProcess) -> None:  # noqa: F811
