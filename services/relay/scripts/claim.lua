@@ -3,7 +3,8 @@
 -- KEYS: the partition's leases, the turn's facts.
 -- ARGV: the turn's id, who claims it, the lease in ms, the highest fence the database knows, and how sure the claimant
 -- is: `lapsed` takes only a lease that has run out, `wanted` such a one even when the turn waits for its user,
--- `forgotten` also a turn that has none here, `dead` any.
+-- `forgotten` also a turn that has none here, `dead` also one that a worker of the claimant's own name still holds: there
+-- are no two of one name, so that one is gone.
 -- Answers the new fence, what the turn was asked, and how many owners it has outlived, or nothing. An owner that handed
 -- it over (its lease is 0) is not counted.
 
@@ -16,7 +17,8 @@ if redis.call('HEXISTS', KEYS[2], 'ended') == 1 then
     redis.call('ZREM', KEYS[1], ARGV[1])
     return {}
 end
-if sure ~= 'dead' and until_ms and tonumber(until_ms) > now_ms then
+local is_own = redis.call('HGET', KEYS[2], 'owner') == ARGV[2]
+if until_ms and tonumber(until_ms) > now_ms and not (sure == 'dead' and is_own) then
     return {}
 end
 if (sure == 'lapsed' or sure == 'wanted') and not until_ms then

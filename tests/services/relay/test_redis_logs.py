@@ -146,6 +146,16 @@ def test_what_redis_forgot_is_written_again(workers: Workers, redis_url: str) ->
     assert [span.event for span in copy.read(0) if span.event] == []
 
 
+def test_only_a_worker_of_the_same_name_knows_its_owner_dead(workers: Workers) -> None:
+    """A restarted worker need not wait for its own leases; it takes nothing from those who live."""
+    here, there = workers("here"), workers("there")
+    log = here.open(new_id("t"), b"order")
+    log.append(TextDelta("half"))
+    until(lambda: log.is_sent and log.known)
+    assert there.claim(log.turn_id, least_fence=1, sure="dead") is None
+    assert workers("here").claim(log.turn_id, least_fence=1, sure="dead") is not None
+
+
 def test_a_turn_that_redis_never_had_can_be_ended(workers: Workers) -> None:
     """Begun while Redis was away, by a worker that died: who claims it writes its ending, and it is over for all."""
     here, there = workers("here"), workers("there")
