@@ -40,6 +40,7 @@ class Answer:
         self._identity = identity
         #: Whether the client has left. Never yields.
         self.peer_left: Callable[[], bool] = request.environ.get("parley.peer_left", lambda: False)
+        self._looked = services.clock.monotonic()
         self._pieces = _pieces(following, streams)
 
     def begun(self) -> Iterator[Piece]:
@@ -67,14 +68,21 @@ class Answer:
 
     def _next_word(self) -> Piece:
         for piece in self._pieces:
+            self._look(at_once=piece is None)
             if piece is None:
-                if self.peer_left():
-                    raise Interrupted("The client left.")
-            elif isinstance(piece, TurnEnded) and has_failed(piece):
+                continue
+            if isinstance(piece, TurnEnded) and has_failed(piece):
                 raise failure(piece)
-            else:
-                return piece
+            return piece
         raise Internal("A turn ended without an ending.")
+
+    def _look(self, *, at_once: bool) -> None:
+        """Raise `Interrupted` when the client has left; looks once in a while, however fast pieces come."""
+        now = self._services.clock.monotonic()
+        if at_once or now - self._looked >= LOOK_S:
+            self._looked = now
+            if self.peer_left():
+                raise Interrupted("The client left.")
 
     def _stop(self) -> None:
         try:

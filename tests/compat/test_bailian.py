@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -157,6 +158,33 @@ def test_the_vendor_call_ends_when_the_client_is_gone(stand: Stand, path: str, b
     with gevent.Timeout(LIMIT_S):
         while len(stand.services.turns):
             gevent.sleep(0.005)
+
+
+@pytest.mark.parametrize("path", ["/api/chat/completions", "/myapi/v1/chat-bot", "/v1/chat/completions"])
+@pytest.mark.parametrize("kind", [TextDelta, ReasoningDelta])
+def test_a_call_for_a_whole_answer_ends_too_when_the_client_is_gone(
+    stand: Stand, path: str, kind: Callable[[str], Any]
+) -> None:
+    """However fast the model talks."""
+    begun, ended = Event(), Event()
+
+    def script(request: ChatRequest) -> Iterator[Any]:
+        try:
+            while True:
+                begun.set()
+                gevent.sleep(0.01)
+                yield kind("hm")
+        finally:
+            ended.set()
+
+    stand.provider.script = script
+    raw = json.dumps({**PROXY[1], **WIDGET[1], "max_tokens": 100_000}).encode()
+    host, port = stand.site.open().removeprefix("http://").split(":")
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as sock:
+        sock.sendall(head.encode() + raw)
+        assert begun.wait(LIMIT_S)
+    assert ended.wait(LIMIT_S)
 
 
 @BOTH
