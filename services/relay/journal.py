@@ -25,8 +25,9 @@ from services.wire.redis_link import RedisLink, Script, Value
 
 logger = logging.getLogger(__name__)
 
-GATHER_S = 0.008
-"""News of one turn and of others are gathered so long before they are written."""
+GATHER_S, LONGEST_GATHER_S = 0.008, 0.04
+"""News of one turn and of others are gathered so long before they are written: four times as long as writing took
+last, so that many turns cost a fifth of a core at most."""
 LONGEST_WAIT_S = 1.0
 """Between two tries while Redis is away."""
 TURNS_AT_ONCE = 64
@@ -160,15 +161,16 @@ class Journal:
             self.queue(log)
 
     def _run(self) -> None:
-        renew_at, wait_s = 0.0, 0.0
+        renew_at, wait_s, gather_s = 0.0, 0.0, GATHER_S
         while True:
             self._news.wait(max(renew_at - time.monotonic(), 0.05))
             self._news.clear()
-            gevent.sleep(max(GATHER_S, wait_s * random.uniform(0.5, 1.0)))
+            gevent.sleep(max(gather_s, wait_s * random.uniform(0.5, 1.0)))
             if time.monotonic() >= renew_at:
                 for log in self._open.values():
                     self.queue(log)
                 renew_at = time.monotonic() + self._renew_s
+            began = time.monotonic()
             try:
                 self.flush()
             except redis.RedisError as error:
@@ -183,6 +185,7 @@ class Journal:
                 if self.failing:
                     logger.warning("logs reach Redis again")
                 self.failing, wait_s = False, 0.0
+                gather_s = min(max(4 * (time.monotonic() - began), GATHER_S), LONGEST_GATHER_S)
 
     def _let_go(self) -> None:
         """Bound what waits for Redis."""
