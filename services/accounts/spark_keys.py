@@ -19,6 +19,7 @@ from services.errors import Conflict, InvalidRequest, NotFound
 from services.identity import Identity
 from services.ids import digest, new_id, new_secret
 
+from .credentials import is_plausible
 from .tokens import DAY_S, Tokens
 
 ORIGIN = "spark"
@@ -127,11 +128,13 @@ class SparkKeys:
             session.execute(delete(BearerToken).where(*mine))
             return found
 
-        if self._uow.run(work) is None:
+        if not is_plausible(api_key) or self._uow.run(work) is None:
             raise NotFound("There is no such key.")
 
     def find(self, api_key: str) -> Holder | None:
         """Whose key this is; None for one that was never issued, or is no longer good. One indexed query."""
+        if not is_plausible(api_key):
+            return None
         statement = (
             select(BearerToken, User.name)
             .join(User, User.id == BearerToken.user_id)

@@ -86,6 +86,8 @@ def test_hostile_text_is_data_everywhere(either_stand: Stand, text: str) -> None
         client.get(f"/v1/turns/{text.replace('/', '')}", headers=user),
         client.delete(f"/v1/tokens/{text.replace('/', '')}", headers=user),
         client.post("/v1/tokens", json={"name": f"x{text}"}, headers=user),
+        client.delete(f"/v1/spark/keys/{text.replace('/', '')}", headers=user),
+        client.post("/v1/spark/keys", json={"name": f"x{text}"}, headers=user),
         client.post("/v1/auth/login", json={"username": text, "password": PASSWORD}),
         client.post("/v1/auth/password/reset", json={"ticket": text, "password": PASSWORD}),
         client.get(

@@ -146,6 +146,8 @@ def test_reasoning_stands_beside_the_answer(stand: Stand, address: str, keys: Ke
         ({"authorization": "eyJ9"}, 401, UNVERIFIED),
         ({"authorization": "5L2g5aW9"}, 401, UNVERIFIED),
         ({"key": "k_0000"}, 401, f"{UNVERIFIED}: apikey not found"),
+        ({"key": "\u4f60" * 20}, 401, f"{UNVERIFIED}: apikey not found"),
+        ({"key": "k" * 5_000}, 401, f"{UNVERIFIED}: apikey not found"),
         ({"secret": "another"}, 401, "HMAC signature does not match"),
         ({"host": "spark-api.xf-yun.com"}, 401, "HMAC signature does not match"),
         ({"date": "Sat, 21 Nov 2099 00:00:00 GMT"}, 403, f"{UNVERIFIED}, a valid date or x-date header"),
