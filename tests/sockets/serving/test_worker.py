@@ -14,7 +14,7 @@ from gevent.event import Event
 from config import ConfigError
 from sockets.serving.worker import Worker
 from tests.sockets.serving.conftest import Served, wait_until
-from tests.sockets.serving.raw_client import Closed, Wire, ask
+from tests.sockets.serving.raw_client import Closed, RawClient, Wire, ask
 
 PROGRAM = """
 from gevent import monkey
@@ -128,3 +128,29 @@ def test_a_client_that_leaves_a_streamed_answer_ends_it(served: Served) -> None:
     wire.reset()
     assert ended.wait(10)
     wait_until(lambda: served.worker.connections == 0)
+
+
+def test_one_that_leaves_ends_its_connections_after_their_answers(served: Served) -> None:
+    """A request that was under way is answered; only who asked nothing more has to come to another worker."""
+    began, may_end = Event(), Event()
+
+    def slow() -> str:
+        began.set()
+        may_end.wait(10)
+        return "whole"
+
+    served.app.add_url_rule("/slow", "slow", slow)
+    kept_alive, busy = Wire(served.address), Wire(served.address)
+    assert "connection" not in ask(kept_alive, b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n").headers
+    answer = gevent.spawn(ask, busy, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert began.wait(10)
+    client = RawClient(served.address, join="/echo")
+    served.worker.leave()
+    assert client.read_close() == 1001
+    with pytest.raises((ConnectionError, Closed)):
+        ask(Wire(served.address), b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert ask(kept_alive, b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n").headers["connection"] == "close"
+    kept_alive.wait_for_end()
+    may_end.set()
+    assert answer.get(timeout=10).headers["connection"] == "close"
+    busy.wait_for_end()
