@@ -273,13 +273,11 @@ class SocketServer(socketio.Server):
             self._expect_join(eio_sid, peer)
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Put a client out of a namespace; with a message queue, whichever worker it is on."""
+        """Put a client of this worker out of a namespace."""
         namespace = namespace or "/"
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
         peer = self._peers.get(eio_sid) if eio_sid else None
         if peer is None or peer.joined.get(namespace) != sid:
-            if not ignore_queue:
-                self.manager.can_disconnect(sid, namespace)  # asks the other workers
             return
         self._send_packet(eio_sid, OutgoingPacket(packets.DISCONNECT, namespace=namespace))
         self._leave(peer, namespace, self.reason.SERVER_DISCONNECT)
