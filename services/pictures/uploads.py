@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -60,6 +61,7 @@ class Uploads:
         self._pictures = pictures
         self._clock = clock
         self._files = UploadFiles(folder)
+        self._announced = 0
         self._mine = BoundedSemaphore(1)  # among this worker's greenlets; the files' lock is among workers
 
     def begin(self, user_id: str, client_id: str, size: int) -> Upload:
@@ -117,8 +119,10 @@ class Uploads:
 
     @property
     def announced_bytes(self) -> int:
-        """Of uploads that are not stored yet, on all workers."""
-        return sum(self._apart(lambda: self._files.names(self._oldest_ms)).values())
+        """Of uploads that are not stored yet, on all workers; what it last was while the folder cannot be read."""
+        with suppress(ServerBusy):
+            self._announced = sum(self._apart(lambda: self._files.names(self._oldest_ms)).values())
+        return self._announced
 
     def _begin(self, user_id: str, name: str, size: int) -> UploadState:
         others = self._files.names(self._oldest_ms)

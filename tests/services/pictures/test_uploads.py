@@ -136,3 +136,18 @@ def test_what_a_client_says_is_no_part_of_a_path(uploads: Uploads, name: str) ->
     for ask in (lambda: uploads.find(ANN, name), lambda: uploads.part(ANN, name, 0, b"x")):
         with pytest.raises(NotFound):
             ask()
+
+
+def test_a_disk_that_fails_is_told_and_spoils_nothing_else(uploads: Uploads, shelf: Shelf) -> None:
+    """The metrics go on with what was known; uploads go on when it works again."""
+    upload = uploads.begin(ANN, "c-1", len(DATA))
+    assert uploads.announced_bytes == len(DATA)
+    folder = shelf.folder.parent / "uploads"
+    folder.rename(folder.with_name("away"))
+    folder.write_text("in the way")
+    with pytest.raises(ServerBusy):
+        uploads.part(ANN, upload.id, 0, DATA)
+    assert uploads.announced_bytes == len(DATA)
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+    assert uploads.part(ANN, upload.id, 0, DATA).picture is not None
