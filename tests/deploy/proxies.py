@@ -69,11 +69,11 @@ class Proxy(OwnedProcess):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.upstream = ""
+        self.upstreams: list[str] = []
 
-    def before(self, server: ServerProcess | Cable) -> Self:
-        """Pass on to this one, whose `ALLOWED_ORIGINS` must have `address`, or pages could not connect."""
-        self.upstream = server.address.removeprefix("http://")
+    def before(self, *servers: ServerProcess | Cable) -> Self:
+        """Pass on to these, whose `ALLOWED_ORIGINS` must have `address`, or pages could not connect."""
+        self.upstreams = [server.address.removeprefix("http://") for server in servers]
         return self
 
     @property
@@ -94,7 +94,9 @@ class Nginx(Proxy):
     def _configured(self) -> Path:
         copy = self.folder / "nginx"
         shutil.copytree(DEPLOY / "nginx", copy, dirs_exist_ok=True)
-        _replace(copy / "upstream.conf", "127.0.0.1:5000", self.upstream)
+        line = "server 127.0.0.1:5000 max_fails=2 fail_timeout=5s;\n"
+        lines = "".join(line.replace("127.0.0.1:5000", upstream) for upstream in self.upstreams)
+        _replace(copy / "upstream.conf", line, lines)
         _replace(copy / "http.conf", "listen 80;", f"listen 127.0.0.1:{self.port};")
         _replace(copy / "nginx.conf", "user www-data;", f"user {getpass.getuser()};")
         _replace(copy / "nginx.conf", "pid /run/nginx-parley.pid;", f"pid {self.folder}/pid;")
@@ -123,8 +125,12 @@ class HAProxy(Proxy):
     """Its file reads two addresses from the environment."""
 
     def command(self) -> Sequence[str]:
-        listen, server = f"PARLEY_LISTEN=127.0.0.1:{self.port}", f"PARLEY_SERVER={self.upstream}"
-        return ["env", listen, server, program("haproxy", "haproxy"), "-f", str(DEPLOY / "haproxy" / "haproxy.cfg")]
+        first, *others = self.upstreams
+        copy = Path(shutil.copy(DEPLOY / "haproxy" / "haproxy.cfg", self.folder))
+        lines = "\n".join(f"    server other{number} {upstream}" for number, upstream in enumerate(others))
+        _replace(copy, "    # server second 10.0.0.12:5000", lines)
+        listen, server = f"PARLEY_LISTEN=127.0.0.1:{self.port}", f"PARLEY_SERVER={first}"
+        return ["env", listen, server, program("haproxy", "haproxy"), "-f", str(copy)]
 
 
 def _replace(file: Path, old: str, new: str) -> None:

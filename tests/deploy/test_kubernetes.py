@@ -58,8 +58,11 @@ def test_the_server_takes_these_settings(parts: dict[str, Any], container: Any) 
     settings, secrets = parts["ConfigMap"]["data"], parts["Secret"]["stringData"]
     assert set(settings) | set(secrets) <= names_of_settings()
     assert [next(iter(source.values()))["name"] for source in container["envFrom"]] == ["parley", "parley"]
-    loaded = config.load({"HOST": "0.0.0.0", **settings, **secrets})
+    given = {one["name"]: one.get("value", "") for one in container["env"]}
+    assert set(given) - {"POD_IP"} <= names_of_settings()
+    loaded = config.load({"HOST": "0.0.0.0", **settings, **secrets, **given})
     assert loaded.server.workers == 2
+    assert loaded.server.machine_address == f"$(POD_IP):{container['ports'][0]['containerPort']}"
 
 
 def test_a_pod_has_the_time_it_needs_to_end(parts: dict[str, Any], pod: Any, container: Any) -> None:

@@ -17,7 +17,7 @@ import websocket
 
 from tests.deploy.proxies import Cable, HAProxy, Nginx, NginxWithTLS, Proxy
 from tests.node import node
-from tests.owned import program, wait_until
+from tests.owned import free_port, program, wait_until
 from tests.processes import ROOT, ServerProcess
 from tests.redis_server import redis_url  # noqa: F401
 from tests.vendors import Vendors
@@ -186,6 +186,30 @@ def test_a_cut_between_proxy_and_server_loses_nothing(
         assert back.seen(turn).whole() == end
     cable.close()
     server.stop()
+
+
+def test_several_machines_are_one_server(
+    tmp_path: Path,
+    proxy_kind: type[Proxy],
+    vendors: Vendors,
+    redis_url: str,  # noqa: F811
+    migrated_mariadb_url: str,
+) -> None:
+    """Nothing brings a client back to the machine it had before, and it polls."""
+    proxy = proxy_kind(tmp_path / "proxy")
+    env = {"ALLOWED_ORIGINS": proxy.address, "DEFAULT_MODEL": MODEL, **vendors.env, "TRUSTED_PROXIES": "127.0.0.1"}
+    env |= {"REDIS_URL": redis_url, "REDIS_PREFIX": tmp_path.name, "DATABASE_URL": migrated_mariadb_url}
+    servers = [
+        ServerProcess(tmp_path / name, **env, PORT=str(port), MACHINE_ADDRESS=f"127.0.0.1:{port}").start()
+        for name, port in (("one", free_port()), ("other", free_port()))
+    ]
+    with proxy.before(*servers):
+        for number in range(4):
+            device = Device(proxy.address, transport="polling").connect()
+            device.seen(device.ask(f"c-{number}", "hi")["turn"]).whole()
+            device.leave()
+    for server in servers:
+        server.stop()
 
 
 def test_a_server_that_comes_back_is_used_again(tmp_path: Path, proxy_kind: type[Proxy], vendors: Vendors) -> None:
