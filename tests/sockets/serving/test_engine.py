@@ -48,8 +48,9 @@ def test_a_session_opens_says_what_it_can_and_takes_many_packets_at_once(served:
     }
     assert len(client.sid) == 43
     assert client.post("\x1e".join(f'42/echo,{n}["echo",{n}]' for n in range(1, 41))).status_code == 200
-    answers = client.get().text.split("\x1e")
-    assert answers == [f"43/echo,{n}[{n}]" for n in range(1, 41)]
+    polls = [client.get().text.split("\x1e") for _ in range(3)]
+    assert [answer for poll in polls for answer in poll] == [f"43/echo,{n}[{n}]" for n in range(1, 41)]
+    assert max(len(poll) for poll in polls) <= 16, "python-engineio's client takes no more"
 
 
 def test_binary_goes_both_ways(served: Served) -> None:
