@@ -37,7 +37,8 @@ class Pause:
 
     Attributes:
         kind: `taken over`: its turn's worker was killed; `line`: only its own worker was; `bystander`: neither;
-            `redis` and `rolling`: after that.
+            `rolling`: after such a restart; `redis`: Redis was away for a part of it, without which no worker can
+            know that another is dead.
         at: When the silence began.
     """
 
@@ -60,7 +61,8 @@ def pauses(blows: Sequence[Struck], books: Iterable[Book], over: float) -> list[
                 continue
             until = min([blow.at + WITHIN_S[blow.kind], *_next_on(blows[number + 1 :], book.turn)])
             at, lasted_s = _longest(times, blow.at, until, last)
-            found.append(Pause(_kind(blow, book), at, lasted_s, book.turn))
+            kind = "redis" if _without_redis(blows, at, at + lasted_s) else _kind(blow, book)
+            found.append(Pause(kind, at, lasted_s, book.turn))
     return found
 
 
@@ -87,6 +89,10 @@ def _longest(times: Sequence[float], begin: float, until: float, last: float) ->
             break
         before = now
     return longest
+
+
+def _without_redis(blows: Iterable[Struck], begin: float, end: float) -> bool:
+    return any(blow.kind == "redis" and blow.at < end and begin < (blow.over or math.inf) for blow in blows)
 
 
 def _kind(blow: Struck, book: Book) -> str:

@@ -40,6 +40,13 @@ def test_a_viewer_that_only_has_to_connect_anew_is_told_apart() -> None:
     assert [pause.kind for pause in found] == ["line", "bystander"]
 
 
+def test_a_silence_in_which_redis_was_away_is_its() -> None:
+    """Nobody can be known dead without it; once it is back the limit holds again."""
+    blows = [Struck("redis", 9.5, over=12), kill(10, "t"), kill(13, "t")]
+    found = pauses(blows, [book(9, 9.4, 12.5, 15)], over=20)
+    assert [(pause.kind, pause.lasted_s) for pause in found[1:]] == [("redis", 2.5), ("taken over", 2)]
+
+
 def test_turns_that_did_not_run_then_have_no_pause() -> None:
     assert pauses([kill(10, "t")], [book(1, 2), book(11, 12), Book("never began")], over=20) == []
 
