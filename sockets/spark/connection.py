@@ -11,7 +11,8 @@ from gevent.hub import get_hub
 
 from services.accounts.spark_keys import Holder
 from services.assembly import Services
-from services.errors import ChatError, Internal
+from services.errors import ChatError
+from services.faults import refusal_of
 from services.ids import new_id
 from services.turns.following import Following
 from sockets.serving.crew import crew
@@ -26,6 +27,8 @@ log = logging.getLogger("parley.spark")
 
 QUESTION_S = 30.0
 """How long a client may keep its question to itself."""
+MOST_MESSAGES = 100
+"""Of which only the first is read."""
 PONG_S = 60.0
 """Scripts answer a ping when they read the next frame, and some are slow between two."""
 
@@ -48,6 +51,7 @@ class Connection:
         self._heartbeat: Heartbeat | None = None
         self._deadline: Any = None
         self._asked = False
+        self._heard = 0
         self._left = False
 
     def start(self, sock: socket.socket, early: bytes, limits: ServingLimits, on_freed: Callable[[], None]) -> None:
@@ -84,6 +88,9 @@ class Connection:
             self._asked = True
             self._forget_deadline()
             crew.run(self._answer, messages[0])
+        self._heard += len(messages)
+        if self._heard > MOST_MESSAGES and self._websocket is not None:
+            self._websocket.close(1008, "too many messages")
         return False
 
     def _on_close(self, code: int, reason: str) -> None:
@@ -119,6 +126,8 @@ class Connection:
     # The answer, in a greenlet of its own
 
     def _answer(self, message: Message) -> None:
+        if self._has_left():
+            return
         services, sid = self._services, new_id("s")
         following: Following | None = None
         try:
@@ -126,7 +135,7 @@ class Connection:
             following = services.text_turns.start(self.holder.identity, asked.request)
             sid = following.log.turn_id
             for frame in frames_of(following, asked, self._news):
-                if self._left:
+                if self._has_left():
                     break
                 if frame is None:
                     self._news.wait()
@@ -134,27 +143,29 @@ class Connection:
                     self._send(frame)
             else:
                 self._close()
-        except ChatError as error:
-            self._fail(error, sid=sid, has_text=following is not None and following.log.length > 0)
-        except Exception:
-            log.exception("An answer in Spark's frames failed.", extra={"turn": sid})
-            self._fail(Internal("The server failed while answering."), sid=sid)
+        except Exception as error:  # noqa: BLE001 - the top of the greenlet
+            told = refusal_of(error, "an answer in Spark's frames")
+            self._fail(told, sid=sid, has_text=following is not None and following.log.length > 0)
         finally:
             if following is not None and following.log.ended is None:
                 self._stop(following)
 
+    def _has_left(self) -> bool:
+        return self._left
+
     def _send(self, frame: bytes) -> None:
-        """Send a frame; while the client is slow, wait until it has taken enough. One that takes nothing is cut."""
-        assert self._websocket is not None
+        """Send a frame; while the client is slow, wait until it has taken enough. One that takes nothing is cut.
+
+        The first frame never waits.
+        """
         data = websocket_frame(TEXT, frame)
-        while not self._websocket.offer(data) and not self._left:
+        while self._websocket is not None and not self._left and not self._websocket.offer(data):
             self._news.wait()
 
     def _fail(self, error: ChatError, *, sid: str, has_text: bool = False) -> None:
         self._services.metrics.errors.labels(error.code).inc()
         number, message = codes.told(error, has_text=has_text, now_ms=self._services.clock.now_ms())
-        if self._websocket is not None and not self._left:
-            self._websocket.offer(websocket_frame(TEXT, frames.error(number, message, sid)))
+        self._send(frames.error(number, message, sid))
         self._close()
 
     def _close(self) -> None:

@@ -12,6 +12,7 @@ import orjson
 from config import ConfigError
 from services.accounts.spark_keys import Holder
 from services.assembly import Services
+from services.faults import refusal_of
 from sockets.serving.complaints import Complaints
 from sockets.serving.limits import ServingLimits
 from sockets.serving.upgrade import UPGRADE_KEY, BadUpgrade, Upgrade
@@ -87,7 +88,7 @@ class SparkEndpoint:
         address = SignedAddress.read(environ.get("QUERY_STRING", ""))
         if path not in PATHS:
             raise unauthorized()
-        holder = self._services.spark_keys.find(address.api_key)
+        holder = self._find(address.api_key)
         if holder is None:
             raise unknown_key()
         address.check_date(self._services.clock)
@@ -95,6 +96,13 @@ class SparkEndpoint:
         self._repeats.check(address.signature, str(environ.get("REMOTE_ADDR", "")))
         self._services.spark_keys.used(holder)
         return holder
+
+    def _find(self, api_key: str) -> Holder | None:
+        try:
+            return self._services.spark_keys.find(api_key)
+        except Exception as error:
+            told = refusal_of(error, "a Spark handshake")
+            raise HandshakeRefused("503 Service Unavailable", told.message) from error
 
     def _ended(self, connection: Connection) -> None:
         self._open.discard(connection)

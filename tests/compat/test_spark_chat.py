@@ -346,6 +346,23 @@ def test_a_connection_has_one_question(stand: Stand, address: str, keys: Keys) -
     assert client.socket.recv_data()[1][:2] == (1009).to_bytes(2, "big")
 
 
+def test_a_client_that_talks_on_and_on_is_let_go(stand: Stand, address: str, keys: Keys) -> None:
+    def script(request: ChatRequest) -> Iterator[Any]:
+        while True:
+            gevent.sleep(0.01)
+            yield ReasoningDelta("hm")
+
+    stand.provider.script = script
+    client = Script(signed(address, keys, stand.services.clock)).ask(question(keys))
+    client.frame()
+    for _ in range(100):
+        client.ask("and another thing")
+    while (told := client.socket.recv_data())[0] != websocket.ABNF.OPCODE_CLOSE:
+        pass
+    assert told[1][:2] == (1008).to_bytes(2, "big")
+    client.leave()
+
+
 def test_who_asks_nothing_is_let_go(stand: Stand, address: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "QUESTION_S", 0.05)
     (frame,) = Script(signed(address, keys, stand.services.clock)).frames()
