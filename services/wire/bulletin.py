@@ -94,7 +94,8 @@ class Bulletin:
                 try:
                     self._write()
                 except redis.RedisError as error:
-                    self._failed("telling", error)
+                    if wait_s:  # once alone may be this process that stood still
+                        self._failed("telling", error)
                     wait_s = _longer(wait_s)
                     gevent.sleep(wait_s)
                 else:
@@ -123,14 +124,15 @@ class Bulletin:
                 if self._last is None:
                     self._last = self._newest()
                     self.hearing.set()
-                elif "hearing" in self._failing and _order(self._newest()) < _order(self._last):
+                elif wait_s and _order(self._newest()) < _order(self._last):
                     self._last = "0-0"  # Redis has lost the stream, and its clock may be behind
                 for _, entries in self._link.follow({self._key: self._last}, AT_ONCE):
                     self._last = entries[-1][0]
                     for _, fields in entries:
                         self._hear(dict(zip(fields[::2], fields[1::2], strict=False)))
             except redis.RedisError as error:
-                self._failed("hearing", error)
+                if wait_s:
+                    self._failed("hearing", error)
                 wait_s = _longer(wait_s)
                 gevent.sleep(wait_s)
             else:

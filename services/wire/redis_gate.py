@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 LIMIT_S = 0.5
 """How long a caller waits for one script."""
+TICKS = 5
+"""Looks in that time. A process that was kept from running for a second has waited one tick, not for Redis."""
 AT_ONCE = 64
 """Scripts under way: each has a connection, which is kept."""
 PROBE_S = 1.0
@@ -55,8 +57,11 @@ class RedisGate:
             raise Unreachable
         # In a greenlet of its own: neither this limit nor whoever stops the caller may cut a connection's talk in two.
         job = gevent.spawn(self._run, script, keys, arguments)
-        job.join(LIMIT_S)
-        if not job.ready():
+        for _ in range(TICKS):
+            job.join(LIMIT_S / TICKS)
+            if job.ready():
+                break
+        else:
             self._shut("no answer in time")
             raise Unreachable
         answer, error = job.value
@@ -72,11 +77,17 @@ class RedisGate:
             self._probing.kill()
 
     def _run(self, script: Script, keys: Sequence[str], arguments: Iterable[Value]) -> tuple[Any, Exception | None]:
-        try:
-            with self._slots:
+        with self._slots:
+            try:
                 return self.link.run(script, keys, arguments), None
-        except redis.RedisError as error:
-            return None, error
+            except redis.TimeoutError:
+                pass  # after a standstill of this process the timer fires before the answer is looked at
+            except redis.RedisError as error:
+                return None, error
+            try:
+                return self.link.run(script, keys, arguments), None
+            except redis.RedisError as error:
+                return None, error
 
     def _shut(self, why: str) -> None:
         if self._probing is None and not self._closed:

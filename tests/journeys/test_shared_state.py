@@ -13,6 +13,7 @@ import requests
 from services.accounts.throttle import ACCOUNT
 from tests.processes import ServerProcess
 from tests.redis_server import RedisProcess, own_redis  # noqa: F401
+from tests.services.pictures.samples import picture
 from tests.viewers import Device
 
 PASSWORD = "correct horse battery"
@@ -32,7 +33,7 @@ def servers(
         "MAX_RUNNING_TURNS": "6",
         "DRAIN_S": "0",
     }
-    servers = [ServerProcess(tmp_path / name, **env) for name in ("one", "other")]
+    servers = [ServerProcess(tmp_path / "data", **env) for _ in range(2)]
     gevent.joinall([gevent.spawn(server.start) for server in servers], raise_error=True)
     yield servers
     gevent.joinall([gevent.spawn(server.stop) for server in servers])
@@ -83,6 +84,23 @@ def test_what_one_server_counted_the_other_knows(servers: list[ServerProcess]) -
         for number in range(ACCOUNT.free + 3)
     ]
     assert codes == [401] * (ACCOUNT.free + 1) + [429] * 2
+
+
+def test_an_upload_goes_on_on_the_other_server(servers: list[ServerProcess]) -> None:
+    """After a lost line the rest of it goes wherever the client comes to, and the picture is everywhere."""
+    data = picture("PNG")
+    first = Device(servers[0].address, namespace="/picture").connect()
+    announced = {"client_id": "u", "bytes": len(data), "type": "image/png"}
+    begun = first.call("picture_upload", announced)
+    assert first.call("picture_part", {"upload": begun["upload"], "at": 0, "data": data[:60]})["next"] == 60
+    first.leave()
+    second = Device(servers[1].address, token=first.token, namespace="/picture").connect()
+    again = second.call("picture_upload", announced)
+    assert (again["upload"], again["next"]) == (begun["upload"], 60)
+    kept = second.call("picture_part", {"upload": begun["upload"], "at": 60, "data": data[60:]})["picture"]
+    for server in servers:
+        headers = {"Authorization": f"Bearer {first.token}"}
+        assert requests.get(f"{server.address}{kept['url']}", headers=headers, timeout=30).status_code == 200
 
 
 def test_notes_pass_a_hanging_redis_and_no_forged_one_passes(

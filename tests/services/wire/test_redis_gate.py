@@ -7,16 +7,18 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
 from services.accounts.shared_throttle import SharedLoginThrottle
 from services.quota.shared_rate_limit import SharedRateLimit
 from services.turns.shared_places import SharedPlaces
-from services.wire.redis_gate import AT_ONCE, RedisGate, Unreachable
+from services.wire.redis_gate import AT_ONCE, LIMIT_S, RedisGate, Unreachable
 from services.wire.redis_link import RedisLink, Script
 from tests.clocks import FakeClock
 from tests.redis_server import RedisProcess, own_redis  # noqa: F401
 
 ECHO = Script("return ARGV[1]")
+stand_still = get_original("time", "sleep")
 
 
 @pytest.fixture
@@ -103,3 +105,16 @@ def test_a_crowd_shares_a_few_connections(gate: RedisGate, own_redis: RedisProce
     gevent.joinall(crowd, timeout=60, raise_error=True)
     assert gate.is_open
     assert own_redis.ask("INFO", "clients")["connected_clients"] <= AT_ONCE + 1
+
+
+def test_a_standstill_of_the_process_is_not_redis_being_away(gate: RedisGate) -> None:
+    """It was this worker that did not answer: what it asked is asked once more, and the limit stays shared."""
+    limit = SharedRateLimit(gate, FakeClock(), name="asks", per_minute=60, burst=5)
+    limit.take("ann")
+    for _ in range(3):
+        asking = gevent.spawn(limit.take, "bob")
+        gevent.sleep(0)
+        gevent.sleep(0)
+        stand_still(2 * LIMIT_S)
+        asking.get(timeout=20)
+        assert gate.is_open
