@@ -18,6 +18,7 @@ from services.ocr.base import ReaderSpec
 from services.providers.base import ProviderSpec
 from services.providers.catalogue import CatalogueSettings
 from services.speech.base import SpeechSpec
+from services.synthesis.base import SynthesisSpec
 from services.wire.dial import DialSettings
 
 _BEGIN, _END = "<!-- settings: begin -->", "<!-- settings: end -->"
@@ -76,6 +77,7 @@ def groups() -> tuple[Group, ...]:
     kinds: dict[str, Any] = {
         "services.providers": ProviderSpec,
         "services.speech": SpeechSpec,
+        "services.synthesis": SynthesisSpec,
         "services.ocr": ReaderSpec,
         "services.images": PainterSpec,
     }

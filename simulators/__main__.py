@@ -11,11 +11,11 @@ import sys
 from gevent.event import Event
 
 from simulators.ark import ENDPOINT, ArkSimulator
+from simulators.cosyvoice import CosyVoiceSimulator
 from simulators.dashscope import APP_ID
 from simulators.iat import IatSimulator
 from simulators.ocr import OcrSimulator
 from simulators.openai import KEY, OpenAISimulator
-from simulators.paraformer import ParaformerSimulator
 from simulators.spark import APP_ID as SPARK_APP_ID
 from simulators.spark import SECRET, SparkSimulator
 from simulators.wanx import WanxSimulator
@@ -30,7 +30,7 @@ def main() -> None:
         ArkSimulator(port=port and port + 2) as ark,
         SparkSimulator(port=port and port + 3) as spark,
         IatSimulator(port=port and port + 4) as iat,
-        ParaformerSimulator(port=port and port + 5) as paraformer,
+        CosyVoiceSimulator(port=port and port + 5) as audio,
         OcrSimulator(port=port and port + 6) as ocr,
     ):
         url = simulator.url
@@ -42,7 +42,7 @@ def main() -> None:
             f"ARK_API_KEY={KEY}\nARK_BASE_URL={ark.base_url}\nARK_ENDPOINT=doubao-1-5-pro-32k={ENDPOINT}\n"
             f"SPARK_APP_ID={SPARK_APP_ID}\nSPARK_API_KEY={KEY}\nSPARK_API_SECRET={SECRET}\nSPARK_BASE_URL={spark.ws_url}\n"
             f"IFLYTEK_APP_ID={SPARK_APP_ID}\nIFLYTEK_API_KEY={KEY}\nIFLYTEK_API_SECRET={SECRET}\n"
-            f"IFLYTEK_IAT_URL={iat.ws_url}\nDASHSCOPE_WEBSOCKET_URL={paraformer.ws_url}\n"
+            f"IFLYTEK_IAT_URL={iat.ws_url}\nDASHSCOPE_WEBSOCKET_URL={audio.ws_url}\n"
             f"IFLYTEK_OCR_URL={ocr.url}\nSPARK_PICTURE_URL={ocr.picture_url}\n"
             f"OLLAMA_BASE_URL={url}/ollama\nVLLM_BASE_URL={url}/vllm/v1\n\n"
             "A prompt can ask for a fault, as in: hello [[fault reset-after=3]] (see simulators/faults.py).",

@@ -85,16 +85,21 @@ class ParaformerSimulator(LoopbackServer):
         socket = ServerSocket(exchange)
         socket.accept({})
         while True:  # one connection, many tasks in turn
-            task = _Task(self, exchange, socket, fault)
+            first = socket.receive_any()
+            task = self.task(exchange, socket, fault, first)
             try:
-                task.run()
-            except _Failed as failed:
+                task.run(first)
+            except TaskFailed as failed:
                 task.tell("task-failed", code=failed.code, message=failed.message)
                 socket.close()
                 return
 
+    def task(self, exchange: Exchange, socket: ServerSocket, fault: ParaformerFault, first: tuple[int, bytes]) -> Task:
+        """Whoever serves the task that begins with that message."""
+        return Task(self, exchange, socket, fault)
 
-class _Failed(Exception):
+
+class TaskFailed(Exception):
     """The task fails, and the connection is closed after it."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -102,7 +107,7 @@ class _Failed(Exception):
         self.code, self.message = code, message
 
 
-class _Task:
+class Task:
     def __init__(
         self, vendor: ParaformerSimulator, exchange: Exchange, socket: ServerSocket, fault: ParaformerFault
     ) -> None:
@@ -115,17 +120,17 @@ class _Task:
         self._sentence: list[tuple[int, int, str]] = []
         self._number = 1
 
-    def run(self) -> None:
-        self._begin()
+    def run(self, first: tuple[int, bytes]) -> None:
+        self._begin(*first)
         while True:
-            failure = _Failed("CLIENT_ERROR", f"request timeout after {self._vendor.gap_s:g} seconds.")
+            failure = TaskFailed("CLIENT_ERROR", f"request timeout after {self._vendor.gap_s:g} seconds.")
             with gevent.Timeout(self._vendor.gap_s, failure):
                 kind, payload = self._socket.receive_any()
             if kind == BINARY:
                 self._take(payload)
                 continue
-            if self._read(payload, "finish-task")["header"]["task_id"] != self._id:
-                raise _Failed("CLIENT_ERROR", "Invalid task id")
+            if self.read(payload, "finish-task")["header"]["task_id"] != self._id:
+                raise TaskFailed("CLIENT_ERROR", "Invalid task id")
             break
         assert self._hearing is not None
         self._sentence += self._hearing.finish()
@@ -140,46 +145,45 @@ class _Task:
             header |= {"error_code": code, "error_message": message}
         self._socket.send(orjson.dumps({"header": header, "payload": payload or {}}))
 
-    def _begin(self) -> None:
-        kind, message = self._socket.receive_any()
+    def _begin(self, kind: int, message: bytes) -> None:
         if kind == BINARY:
-            raise _Failed("CLIENT_ERROR", "Audio before run-task")
-        frame = self._read(message, "run-task")
+            raise TaskFailed("CLIENT_ERROR", "Audio before run-task")
+        frame = self.read(message, "run-task")
         payload = frame["payload"]
         self._id = str(frame["header"].get("task_id", ""))
         wanted = {"task_group": "audio", "task": "asr", "function": "recognition"}
         parameters = payload.get("parameters", {})
         if len(self._id.replace("-", "")) != 32 or any(payload.get(name) != value for name, value in wanted.items()):
-            raise _Failed("InvalidParameter", "Invalid payload data")
+            raise TaskFailed("InvalidParameter", "Invalid payload data")
         if payload.get("model") not in MODELS:
-            raise _Failed("ModelNotFound", "Model not exist.")
+            raise TaskFailed("ModelNotFound", "Model not exist.")
         rate = parameters.get("sample_rate")
         if parameters.get("format") != "pcm" or rate not in (8_000, 16_000):
-            raise _Failed("InvalidParameter", "Invalid format or sample_rate")
+            raise TaskFailed("InvalidParameter", "Invalid format or sample_rate")
         if rate not in RATES.get(payload["model"], (8_000, 16_000)):
-            raise _Failed("InvalidParameter", "sample_rate does not fit the model")
+            raise TaskFailed("InvalidParameter", "sample_rate does not fit the model")
         self._vendor.requests.append(payload)
         self._hearing = Hearing(rate)
         self._vendor.tasks.append(self._hearing)
         if self._fault.no_start:
             # Whoever sends sound now has not waited.
             self._socket.receive_any()
-            raise _Failed("CLIENT_ERROR", "Audio before task-started")
+            raise TaskFailed("CLIENT_ERROR", "Audio before task-started")
         self.tell("task-started")
 
-    def _read(self, message: bytes, action: str) -> dict[str, Any]:
+    def read(self, message: bytes, action: str) -> dict[str, Any]:
         frame: dict[str, Any] = orjson.loads(message)
         if frame["header"].get("action") != action or frame["header"].get("streaming") != "duplex":
-            raise _Failed("CLIENT_ERROR", "Invalid action")
+            raise TaskFailed("CLIENT_ERROR", "Invalid action")
         if "input" not in frame.get("payload", {}):
-            raise _Failed("InvalidParameter", "Invalid payload data: input is missing")
+            raise TaskFailed("InvalidParameter", "Invalid payload data: input is missing")
         return frame
 
     def _take(self, pcm: bytes) -> None:
         hearing, fault = self._hearing, self._fault
         assert hearing is not None
         if not 0 < len(pcm) <= MAX_FRAME_BYTES:
-            raise _Failed("CLIENT_ERROR", "Invalid audio frame")
+            raise TaskFailed("CLIENT_ERROR", "Invalid audio frame")
         for word in hearing.take(pcm):
             self._sentence.append(word)
             if fault.heartbeats:
@@ -190,7 +194,7 @@ class _Task:
         if self._sentence and hearing.quiet_ms >= SILENCE_MS:
             self._end_sentence()
         if fault.code and hearing.ms >= fault.at_ms:
-            raise _Failed(fault.code, fault.message)
+            raise TaskFailed(fault.code, fault.message)
         if fault.cut_at_ms is not None and hearing.ms >= fault.cut_at_ms:
             raise HungUp
 

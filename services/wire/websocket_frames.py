@@ -10,6 +10,10 @@ MAX_CONTROL_BYTES = 125
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 
 
+class Binary(bytes):
+    """A message that came as binary."""
+
+
 def text_frame(payload: bytes) -> bytes:
     """A whole text message to the server."""
     return _masked(_TEXT, payload)
@@ -28,7 +32,8 @@ def pong_frame(payload: bytes) -> bytes:
 class FrameReader:
     """Takes what the socket gave, gives whole messages. Fragments are joined, text is not decoded.
 
-    Binary messages are given like text: what they hold is for the reader to judge. Source: RFC 6455, read 2026-11.
+    Binary messages are given like text, as `Binary`: what they hold is for the reader to judge.
+    Source: RFC 6455, read 2026-11.
 
     Attributes:
         ping: Payload of the latest ping that has not been answered, None for none. Only the latest needs an answer.
@@ -36,7 +41,9 @@ class FrameReader:
         close_code: What the close frame says, 1005 when it says nothing.
     """
 
-    __slots__ = ("_is_split", "_need", "_parts", "_rest", "_size", "close_code", "fault", "is_over", "ping")
+    __slots__ = (
+        "_is_binary", "_is_split", "_need", "_parts", "_rest", "_size", "close_code", "fault", "is_over", "ping"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.ping: bytes | None = None
@@ -46,7 +53,7 @@ class FrameReader:
         self._rest = bytearray()  # a frame that is not complete
         self._need = 0  # bytes without which it cannot go on
         self._parts: list[bytes] = []  # of a message in fragments
-        self._is_split = False
+        self._is_split = self._is_binary = False
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -101,8 +108,10 @@ class FrameReader:
         elif bool(first & 0x0F) == self._is_split:
             self._fail("fragments out of order")
         elif first == _BINARY:
-            messages.append(payload)
+            messages.append(Binary(payload))
         else:
+            if first & 0x0F:
+                self._is_binary = first & 0x0F == 2
             self._fragment(payload, messages, is_last=bool(first & 0x80))
 
     def _fragment(self, payload: bytes, messages: list[bytes], *, is_last: bool) -> None:
@@ -114,7 +123,8 @@ class FrameReader:
         if payload:
             self._parts.append(payload)
         if is_last:
-            messages.append(b"".join(self._parts))
+            whole = b"".join(self._parts)
+            messages.append(Binary(whole) if self._is_binary else whole)
             self._parts.clear()
             self._size = 0
 

@@ -1,0 +1,1 @@
+"""Text becomes speech: the contract, and one file for each vendor."""
