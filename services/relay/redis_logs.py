@@ -41,7 +41,9 @@ _NOW = """
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-LAPSED = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms, 'LIMIT', 0, 64)")
+LAPSED = Script(
+    _NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], 0, ARGV[1] == 'lapsed' and now_ms or 0, 'LIMIT', 0, 64)"
+)
 MISSING = Script("""
 local missing = {}
 for _, turn in ipairs(ARGV) do
@@ -135,16 +137,17 @@ class RedisLogs:
         return owner is not None and self._reader.ask(owner.decode(), "stop", turn_id)
 
     def lapsed(self) -> list[str]:
-        """Turns whose owner has gone silent. None while this worker, and so perhaps all, has just been without Redis:
-        those who are alive renew their leases first.
+        """Turns whose owner has handed them over, or gone silent. Nobody counts as silent while this worker, and so
+        perhaps all, has just been without Redis: those who are alive renew their leases first.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         found: list[str] = []
         for partition in range(self._link.partitions):
-            found += (name.decode() for name in self._link.run(LAPSED, [self._keys.leases(partition)], []))
-        return found if self.steady else []
+            which = "lapsed" if self.steady else "handed over"
+            found += (name.decode() for name in self._link.run(LAPSED, [self._keys.leases(partition)], [which]))
+        return found
 
     @property
     def steady(self) -> bool:

@@ -21,7 +21,7 @@ from tests.redis_server import redis_url  # noqa: F401
 
 END = TurnEnded("done", "stop", Usage(3, 4), 7, 2, "ab", "m_1", result={"regions": [[1, 2]]})
 
-Workers = Callable[[str], RedisLogs]
+Workers = Callable[..., RedisLogs]
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def workers(redis_url: str) -> Iterator[Workers]:  # noqa: F811
     """Makes workers of one server, by name."""
     prefix, made = new_id("x"), []
 
-    def make(name: str) -> RedisLogs:
+    def make(name: str, lease_s: float = 0.5) -> RedisLogs:
         link = RedisLink(redis_url, prefix)
-        made.append(RedisLogs(link, SystemClock(), worker=name, ttl_s=60, lease_s=0.5))
+        made.append(RedisLogs(link, SystemClock(), worker=name, ttl_s=60, lease_s=lease_s))
         return made[-1]
 
     yield make
@@ -172,10 +172,12 @@ def test_a_turn_that_redis_never_had_can_be_ended(workers: Workers) -> None:
 
 
 def test_a_turn_handed_over_is_anybodys_at_once(workers: Workers) -> None:
-    here, there = workers("here"), workers("there")
+    here, there = workers("here"), workers("there", 20.0)
     log = here.open(new_id("t"), b"order")
     log.append(TextDelta("half"))
     here.hand_over(log)
+    assert not there.steady
+    assert there.lapsed() == [log.turn_id]
     claimed = there.claim(log.turn_id, least_fence=1, sure="lapsed")
     assert claimed is not None and claimed.log.answer() == "half"
     claimed.log.rewind(1)
