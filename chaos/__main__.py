@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="draws workers, questions and waits (7)")
     parser.add_argument("--workers", type=int, help="worker processes (4)")
     parser.add_argument("--turns", type=int, help="turns live at once, with two viewers each (200)")
+    parser.add_argument("--pollers", type=int, help="devices beside them that poll (4)")
     parser.add_argument("--seconds", type=float, help="how long new turns are begun (60)")
     parser.add_argument("--kill-every", type=float, dest="kill_every_s", help="seconds between two kills; 0: none (5)")
     parser.add_argument("--redis-restart", type=int, dest="redis_restarts", help="restarts of Redis (1)")

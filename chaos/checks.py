@@ -11,10 +11,13 @@ from typing import Any
 from chaos.pair import Watched
 from chaos.pauses import Pause, Struck, percentile
 from chaos.plan import Plan
+from chaos.poller import Polled
 from chaos.stored import Call, Stored, StoredTurn, our_count, our_prompt_count, whole_answer
 from chaos.viewer import Tally
 
 CONTINUES = ("deepseek-chat",)
+LEAVING_S = 3.0
+"""What a worker that was replaced may take to be gone."""
 SHOWN = 3
 """Examples told of each broken promise."""
 
@@ -41,6 +44,7 @@ class Run:
     stored: Stored
     calls: Mapping[str, list[Call]]
     tally: Tally
+    polled: Polled
     blows: Sequence[Struck]
     pauses: Sequence[Pause]
     exit_code: int
@@ -245,8 +249,17 @@ def _pauses(run: Run) -> Promise:
 
 
 def _sessions(run: Run) -> Promise:
-    count = run.tally.invalid_sessions
-    return Promise("no invalid session", f"{run.tally.connects} connections", [f"{count} of them"] if count else [])
+    """A session is unknown only where its worker may have gone while it lasted."""
+    broken = [answer for answer in run.tally.refused if "HTTP 400" in answer]
+    excused = 0
+    for began, ended, answer in run.polled.refused:
+        if any(blow.at < ended and began < (blow.over or blow.at) + LEAVING_S for blow in run.blows):
+            excused += 1
+        else:
+            broken.append(f"by polling: {answer}")
+    polled = f"{run.polled.sessions} polled in {run.polled.requests} requests"
+    lost = f", {excused} lost with their workers" if excused else ""
+    return Promise("no invalid session", f"{run.tally.connects} connections, {polled}{lost}", broken)
 
 
 def _goodbye(run: Run) -> Promise:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import shutil
 import signal
 import time
@@ -23,6 +24,7 @@ from chaos.pair import Pair, Watched, numbered
 from chaos.parts import MariaDB, Redis, Server, Vendors
 from chaos.pauses import Struck, pauses
 from chaos.plan import Blow, Plan
+from chaos.poller import Polled, Poller
 from chaos.sabotage import SPOILERS
 from chaos.viewer import Tally
 from chaos.whereabouts import Whereabouts
@@ -87,6 +89,7 @@ class Conductor:
         self._folder = folder
         self._given_database = database_url
         self._tally = Tally()
+        self._polled = Polled()
         self._watched: list[Watched] = []
         self._struck: list[Struck] = []
         self._samples: list[Sample] = []
@@ -109,12 +112,14 @@ class Conductor:
                 gevent.spawn(pair.run, questions, self._watched, lambda: time.monotonic() < ends_at) for pair in pairs
             ]
             sampling = gevent.spawn(self._sample, server, pairs)
+            polling = [gevent.spawn(poller.run) for poller in self._pollers(server.port)]
             restarts = self._strike(began, redis, server, where)
             gevent.joinall(asking, timeout=max(0.0, ends_at - time.monotonic()) + UNTIL_OVER_S)
             gevent.joinall(restarts, timeout=UNTIL_WHOLE_S)
             over = time.monotonic()
             sampling.kill()
             processor = spent.told()
+            gevent.killall(polling)
             for pair in pairs:
                 pair.leave()
             log.info("the devices have left; the server is told to stop")
@@ -128,12 +133,17 @@ class Conductor:
                 stored=stored.read(database_url),
                 calls=stored.calls(vendors.calls),
                 tally=self._tally,
+                polled=self._polled,
                 blows=self._struck,
                 pauses=pauses(self._struck, books, over),
                 exit_code=exit_code,
                 processor=processor,
             )
         return Story(began, run, self._samples)
+
+    def _pollers(self, port: int) -> Iterator[Poller]:
+        for number in range(self._plan.pollers):
+            yield Poller("127.0.0.1", port, self._polled, random.Random(f"poller {self._plan.seed} {number}"))
 
     def _await_all_workers(self, port: int) -> None:
         """Connect until every worker has answered: the first one that is ready says that all is."""

@@ -33,6 +33,7 @@ class Plan:
 
     Attributes:
         turns: How many are to be live at once.
+        pollers: Devices beside them that hold short sessions by polling.
         kill_every_s: Seconds between two kills; 0 for none.
         models: Asked in turn.
         redis_down_s: How long Redis is away when it is restarted.
@@ -44,6 +45,7 @@ class Plan:
     seed: int = 7
     workers: int = 4
     turns: int = 200
+    pollers: int = 4
     seconds: float = 60.0
     kill_every_s: float = 5.0
     redis_restarts: int = 1

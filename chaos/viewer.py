@@ -41,7 +41,6 @@ class Tally:
     pieces: Counter[int] = field(default_factory=Counter)
     connects: int = 0
     reconnects: int = 0
-    invalid_sessions: int = 0
 
 
 class Viewer:
@@ -231,4 +230,3 @@ class Viewer:
 
     def _refused(self, answer: str) -> None:
         self._tally.refused[answer] += 1
-        self._tally.invalid_sessions += "HTTP 400" in answer
