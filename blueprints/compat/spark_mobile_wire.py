@@ -60,6 +60,8 @@ def told(error: ChatError, *, status: int = 200) -> dict[str, str]:
     name = getattr(route, _MARK, None) or _FRAMEWORK.get(status, "APP_INTERNAL_ERROR")
     if isinstance(error, QuotaExceeded) and name == "MODEL_ERROR":
         name = "TOKEN_NOT_ENOUGH"
+    if isinstance(error, InvalidRequest) and error.field == "username":
+        return {"code": name, "msg": "用户名应为 1 到 80 个看得见的字符。"}  # more than elsewhere on this server
     return {"code": name, "msg": in_chinese(error)}
 
 
