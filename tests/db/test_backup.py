@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import alembic.command
 import pytest
 
 from db import __main__ as command
 from db import migrate
 from db.backup import backup
 from db.engine import make_engine
+from db.migrate import _config
 from db.models import User
 from db.unit_of_work import UnitOfWork
 from tests.databases import MariadbProcess
@@ -88,16 +90,13 @@ def test_a_running_server_is_backed_up_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_an_older_backup_is_brought_up_to_date(sqlite_url: str, tmp_path: Path) -> None:
-    file = tmp_path / "old.backup"
-    backup(sqlite_url, file)
-    with sqlite3.connect(file) as connection:
-        connection.execute("DROP INDEX ix_turn_status_created_ms")
-        connection.execute("CREATE INDEX ix_turn_status ON turn (status)")
-        connection.execute("ALTER TABLE turn DROP COLUMN fence")
-        connection.execute("UPDATE alembic_version SET version_num = '0006'")
-    connection.close()
+    older = make_engine(f"sqlite:///{tmp_path / 'older'}")
+    with older.connect() as connection:
+        alembic.command.upgrade(_config(connection), "0003")
+        connection.commit()
+    older.dispose()
 
-    assert command.main(["--url", sqlite_url, "restore", str(file)]) == 0
+    assert command.main(["--url", sqlite_url, "restore", str(tmp_path / "older")]) == 0
 
     engine = make_engine(sqlite_url)
     assert migrate.differences(engine) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from services.providers.base import ChatRequest
 from tests.databases import MariadbProcess
 from tests.faults.waiting import LAST_PIECE, PACED, until
 from tests.processes import ServerProcess
+from tests.redis_server import RedisProcess, own_redis  # noqa: F401
 from tests.scripted import Stage, words
 from tests.viewers import Device
 
@@ -79,6 +82,26 @@ def test_a_start_can_wait_for_the_database(own_mariadb: MariadbProcess, tmp_path
     until(lambda: server.log.exists() and "waiting for the database" in server.log.read_text())
     own_mariadb.start()
     starting.get()
+
+    device = Device(server.address).connect()
+    assert device.seen(device.ask("c-1", "hi")["turn"]).whole()["status"] == "done"
+    assert server.stop() == 0
+
+
+def test_a_worker_that_dies_meanwhile_is_replaced_when_the_database_is_back(
+    own_mariadb: MariadbProcess,
+    own_redis: RedisProcess,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The others serve on, and the keeper of the workers does not give up."""
+    env = {"DATABASE_URL": own_mariadb.url(), "REDIS_URL": own_redis.url, "WORKERS": "2"}
+    server = ServerProcess(tmp_path / "data", **env).start()
+    own_mariadb.kill()
+    os.kill(server.worker_pids()[0], signal.SIGKILL)
+    until(lambda: "another will try" in server.log.read_text())
+    assert requests.get(f"{server.address}/healthz", timeout=30).status_code == 200
+    own_mariadb.start()
+    server.await_workers()
 
     device = Device(server.address).connect()
     assert device.seen(device.ask("c-1", "hi")["turn"]).whole()["status"] == "done"
