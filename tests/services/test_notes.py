@@ -9,7 +9,8 @@ from typing import Any
 from services.notes import Notes
 
 EXAMPLES: dict[str, Any] = {
-    "user_id": "u_1", "conversation": "c_1", "version": 3, "title": "春", "deleted": True, "turn": "t_1", "client_id": "c-1",
+    "user_id": "u_1", "conversation": "c_1", "version": 3, "title": "春", "deleted": True,
+    "turn": "t_1", "client_id": "c-1",
 }  # fmt: skip
 
 
