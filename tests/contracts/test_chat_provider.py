@@ -125,7 +125,7 @@ def test_models_are_told_apart_and_belong_to_the_provider(any_vendor: Vendor) ->
     for card in cards:
         assert card.name
         assert card.vendor_model
-        assert not card.continues or card.provider in CONTINUING
+        assert not card.continues or card.provider in CONTINUING | LOCAL
         assert 0 < card.max_output_tokens <= card.context_tokens or card.id == "benchmark"
         assert SPECS[card.provider].build is type(any_vendor.provider)
 

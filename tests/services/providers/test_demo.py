@@ -21,8 +21,10 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SLOW_PIECES_PER_S", 0)
 
 
-def ask(text: str, *, model: str = "demo", max_tokens: int | None = None) -> list[TextDelta | ReasoningDelta | Stop]:
-    request = ChatRequest(model=model, messages=(ChatMessage("user", text),), max_tokens=max_tokens)
+def ask(
+    text: str, *, model: str = "demo", max_tokens: int | None = None, prefix: str = ""
+) -> list[TextDelta | ReasoningDelta | Stop]:
+    request = ChatRequest(model=model, messages=(ChatMessage("user", text),), max_tokens=max_tokens, prefix=prefix)
     return list(demo.Demo(demo.DemoSettings(benchmark_models=True)).stream(request))
 
 
@@ -106,6 +108,14 @@ def test_max_tokens_cuts_the_answer() -> None:
     assert stop.reason == "length"
     assert stop.usage
     assert stop.usage.completion_tokens == 5
+
+
+@pytest.mark.parametrize("shown", [1, 7, 40])
+def test_it_goes_on_from_a_prefix(shown: int) -> None:
+    """What was shown already is not said again, and nothing is left out."""
+    whole = [piece.text for piece in ask("a table please") if isinstance(piece, TextDelta)]
+    prefix = "".join(whole[:shown])
+    assert prefix + text_of(ask("a table please", prefix=prefix)) == "".join(whole)
 
 
 def test_the_benchmark_streams_what_was_asked_for() -> None:
