@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import orjson
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
+from db.models import Turn
 from services.providers.base import ChatMessage, ChatRequest
 
 
@@ -59,3 +62,14 @@ class TextOrder:
             max_tokens=self.granted,
             user=self.user_id,
         )
+
+
+def keep_order(session: Session, order: TextOrder) -> None:
+    """Write the order into the turn's row, under `result`, which holds nothing else before the ending: a worker may die
+    before Redis has it, or Redis may lose it."""
+    session.execute(update(Turn).where(Turn.id == order.turn_id).values(result=order.packed().decode()))
+
+
+def kept_order(turn: Turn) -> bytes:
+    """The order of a running turn; `-` when its row has none."""
+    return (turn.result or "-").encode()

@@ -27,6 +27,7 @@ from services.relay.redis_log import RedisLog
 from services.relay.redis_logs import Claimed, RedisLogs, Sure
 from services.telemetry.metrics import Metrics
 from services.turns.bare import Unmetered
+from services.turns.order import kept_order
 from services.turns.records import ending_of, note_owner
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
@@ -164,15 +165,23 @@ class Takeover:
             raise
 
     def _go_on(self, row: Turn, claimed: Claimed) -> None:
-        log = claimed.log
-        if log.offset == 0:  # Redis has forgotten it: the database's last save is what is left
-            outcome = self._recovery.outcome(row.id, row.epoch, log.fence)
-            self._settlement.settle(row.id, outcome, message_id=row.message_id, prompt_estimate=row.prompt_tokens)
-            self._seal(log, "interrupted")
-            return
-        if claimed.order != b"-" and claimed.outlived <= MAX_OUTLIVED:
+        log, order = claimed.log, claimed.order
+        if order == b"-" and (order := kept_order(row)) != b"-":
+            log.renew_order(order)
+        if log.offset == 0:  # Redis has forgotten it, or never had it: the database's last save is what is left
+            saved = self._recovery.outcome(row.id, row.epoch, log.fence)
+            if order == b"-":
+                self._settlement.settle(row.id, saved, message_id=row.message_id, prompt_estimate=row.prompt_tokens)
+                self._seal(log, "interrupted")
+                return
+            log.rewind(0)
+            if saved.reasoning:
+                log.append(ReasoningDelta(saved.reasoning))
+            if saved.text:
+                log.append(TextDelta(saved.text))
+        if order != b"-" and claimed.outlived <= MAX_OUTLIVED:
             try:
-                running = self._text_turns.resume(row, claimed.order, log)
+                running = self._text_turns.resume(row, order, log)
             except (ChatError, ValueError, TypeError) as error:
                 logger.warning("turn %s cannot be gone on with: %s", row.id, error)
             else:

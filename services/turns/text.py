@@ -27,7 +27,7 @@ from services.turns.admission import Admission
 from services.turns.following import Following
 from services.turns.meter import TokenMeter
 from services.turns.opening import Opened, Opening
-from services.turns.order import TextOrder
+from services.turns.order import TextOrder, keep_order
 from services.turns.records import free_old_name
 from services.turns.request import AgainRequest, TextRequest
 from services.turns.settlement import Settlement
@@ -91,19 +91,29 @@ class TextTurns:
     def _begin(self, identity: Identity, request: TextRequest, open_turn: OpenTurn) -> RunningTurn | None:
         route = self._catalogue.find(request.model if request.model is not None else self._catalogue.default().id)
 
-        def work(session: Session) -> Opened:
+        def work(session: Session) -> tuple[Opened, TextOrder]:
             free_old_name(session, identity.user_id, request.client_id, self._clock.now_ms())
-            return open_turn(session, route.card)
+            opened = open_turn(session, route.card)
+            order = self._order(identity, request, opened, route)
+            if self._turns.shared:
+                keep_order(session, order)
+            return opened, order
 
         self._admission.enter(identity.user_id)
         try:
-            opened = self._uow.run(work)
+            opened, order = self._uow.run(work)
         except BaseException as error:
             self._admission.leave(identity.user_id)
             if isinstance(error, IntegrityError):
                 return None  # another process was quicker with this client_id
             raise
-        order = TextOrder(
+        running = self._turns.launch(self._launch(order, opened.shown, route, order.asked()))
+        self._notes.conversation_changed(identity.user_id, opened.conversation, opened.version, title=opened.title)
+        self._notes.quota_changed(identity.user_id, tokens=opened.quota.tokens, pictures=opened.quota.pictures)
+        return running
+
+    def _order(self, identity: Identity, request: TextRequest, opened: Opened, route: Route) -> TextOrder:
+        return TextOrder(
             user_id=identity.user_id,
             turn_id=opened.turn_id,
             conversation=opened.conversation,
@@ -116,10 +126,6 @@ class TextTurns:
             short=opened.short,
             prompt_estimate=opened.prompt_estimate,
         )
-        running = self._turns.launch(self._launch(order, opened.shown, route, order.asked()))
-        self._notes.conversation_changed(identity.user_id, opened.conversation, opened.version, title=opened.title)
-        self._notes.quota_changed(identity.user_id, tokens=opened.quota.tokens, pictures=opened.quota.pictures)
-        return running
 
     def resume(self, row: Turn, packed: bytes, log: RedisLog) -> RunningTurn:
         """Go on with a turn that another worker began: after its text where a model can, else from the start.

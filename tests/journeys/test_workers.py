@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
+import redis
 import sqlalchemy
 
 from services.ids import new_id
@@ -116,20 +117,27 @@ def test_a_worker_that_stops_hands_its_turns_over(servers: list[ServerProcess]) 
     assert there.seen(turn).epoch == 2
 
 
-def test_a_restarted_worker_goes_on_with_what_it_left(servers: list[ServerProcess]) -> None:
-    """Alone, too: what the log in Redis has is not lost."""
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_restarted_worker_goes_on_with_what_it_left(
+    servers: list[ServerProcess],
+    redis_url: str,
+    forgotten: bool,  # noqa: F811
+) -> None:
+    """Alone, too: what the log in Redis has is not lost; where Redis has forgotten all, what was saved is not."""
     here = Device(servers[0].address).connect()
     servers[1].stop()
     turn = here.ask("c-1", LONG)["turn"]
     until(lambda: len(here.seen(turn).text) > 5)
     servers[0].kill()
+    if forgotten:
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete(*client.keys(f"{servers[0].env['REDIS_PREFIX']}:*"))
     servers[0].start()
     again = Device(servers[0].address, token=here.token).connect()
     again.turns[turn] = here.turns[turn]
     again.attach(turn)
     assert again.seen(turn).whole()["status"] == "done"
-    assert again.seen(turn).epoch == 2
-
+    assert again.seen(turn).epoch == (3 if forgotten else 2)
 
 
 def test_a_worker_that_was_paused_finds_its_turn_gone(servers: list[ServerProcess], migrated_mariadb_url: str) -> None:
