@@ -5,6 +5,7 @@ import { button, element } from "./element.js";
 import { i18n } from "./i18n.js";
 import { MarkdownView } from "./markdown_view.js";
 import { ReasoningView } from "./reasoning_view.js";
+import { Unheard } from "./unheard.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("./types.js").Message} Message */
@@ -14,7 +15,11 @@ import { Versions } from "./versions.js";
 export class AnswerView {
   element;
   #message;
+  #tools;
   #body;
+  #unheard;
+  /** What of which text is marked. @type {string} */
+  #marked = "";
   #reasoning = new ReasoningView();
   #status;
   #versions;
@@ -31,7 +36,9 @@ export class AnswerView {
    */
   constructor(message, { tools, onRegenerate, onShow }) {
     this.#message = message;
+    this.#tools = tools;
     this.#body = new MarkdownView(tools);
+    this.#unheard = new Unheard(this.#body.element);
     this.#versions = new Versions(onShow);
     this.#status = new AnswerStatus(() => onRegenerate(this.#message));
     const copy = button({ icon: "copy", tLabel: "copy_answer", className: "quiet icon-button", onClick: () => copyText(this.#message.text, copy) });
@@ -59,6 +66,7 @@ export class AnswerView {
     this.#versions.update(versions);
     this.#actions.hidden = isLive;
     this.#details.textContent = this.#describe(message);
+    this.#mark(message, isLive);
   }
 
   /** Draw some of the text at once. @param {number} deadline */
@@ -69,6 +77,7 @@ export class AnswerView {
   /** It leaves the page. */
   close() {
     this.#status.close();
+    this.#unheard.clear();
     this.#unlisten();
   }
 
@@ -104,9 +113,22 @@ export class AnswerView {
     this.#reasoning.finish();
   }
 
+  /** Grey what was not heard, as soon as it is drawn. @param {Message} message @param {boolean} isLive */
+  #mark({ text, heard_chars: heard }, isLive) {
+    const marked = isLive || heard === undefined ? "" : `${heard} of ${text}`;
+    if (marked === this.#marked) return;
+    this.#marked = marked;
+    this.#tools.frames.add((deadline) => {
+      const isDrawn = !this.#body.draw(deadline);
+      if (isDrawn) this.#unheard.mark(text, this.#marked ? heard : undefined);
+      return !isDrawn;
+    });
+  }
+
   /** @param {Message} message */
-  #describe({ model, usage }) {
+  #describe({ model, usage, heard_chars: heard }) {
     const tokens = usage?.completion_tokens;
-    return [model, tokens ? i18n.t("tokens_used", { n: i18n.number(tokens) }) : ""].filter(Boolean).join(" · ");
+    const parts = [model, tokens ? i18n.t("tokens_used", { n: i18n.number(tokens) }) : "", heard === undefined ? "" : i18n.t("speech_unheard")];
+    return parts.filter(Boolean).join(" · ");
   }
 }

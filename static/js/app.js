@@ -90,6 +90,8 @@ export class App {
     isBusy: () => this.#conversation.running !== undefined,
     onInterrupt: () => this.#stop(),
     onAnswer: (turn) => void this.#answered(turn),
+    onReading: () => this.#show(),
+    onUnheard: (turn, chars) => this.#conversation.heard(turn, chars),
     onText: (text) => this.#composer.add(text),
   });
   #sidebar = new Sidebar({
@@ -106,7 +108,11 @@ export class App {
   });
   #shell = new Shell({
     onNew: () => this.#go(null),
-    onStop: () => (this.#speaking.isOn ? this.#speaking.cancel() : this.#stop()),
+    onStop: () => {
+      this.#speaking.hush();
+      if (this.#speaking.isOn) this.#speaking.cancel();
+      else this.#stop();
+    },
     onWrite: () => this.#composer.focus(),
     onWake: () => this.#connection.wake(),
     onMenu: (anchor) => this.#menu(anchor),
@@ -178,6 +184,7 @@ export class App {
 
   /** @param {string} text */
   #send(text) {
+    this.#speaking.hush();
     this.#announcer.say(i18n.t("announce_started"));
     void this.#conversation.send({ text, model: this.#models.model?.id, pictures: this.#pictures.ids });
     this.#pictures.clear();
@@ -206,6 +213,7 @@ export class App {
   }
 
   #stop() {
+    this.#speaking.hush();
     if (this.#conversation.running) this.#conversation.stop().catch((error) => this.#notices.refuse(error));
   }
 
@@ -224,7 +232,7 @@ export class App {
   #show() {
     const { id, title, running } = this.#conversation;
     this.#view.update();
-    this.#composer.busy = running !== undefined;
+    this.#composer.busy = running !== undefined || this.#speaking.isReading;
     this.#shell.title = id ? title || i18n.t("untitled") : "";
   }
 

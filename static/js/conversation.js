@@ -137,6 +137,18 @@ export class Conversation {
     else if (this.starting) await this.#turns.stop({ client_id: this.starting });
   }
 
+  /**
+   * An answer was read aloud, and heard so far.
+   * @param {string} turn
+   * @param {number} chars In code points.
+   */
+  heard(turn, chars) {
+    const message = this.tree.all().find((shown) => shown.turn === turn && shown.role === "assistant");
+    if (!message) return;
+    message.heard_chars = chars;
+    this.#onChange();
+  }
+
   /** @param {string} id */
   show(id) {
     this.tree.select(id);

@@ -33,6 +33,10 @@ export const VOICE_EVENTS = Object.freeze([
   "voice_partial",
   "voice_final",
   "voice_answer",
+  "voice_speech",
+  "voice_speech_end",
+  "voice_speech_over",
+  "voice_started",
 ]);
 
 export const PICTURE_EVENTS = Object.freeze(["welcome", "turn_state", "turn_delta", "turn_rewind", "turn_end"]);
@@ -46,4 +50,8 @@ export const TURN_EVENTS = Object.freeze([
   "voice_partial",
   "voice_final",
   "voice_answer",
+  "voice_started",
+  "voice_speech",
+  "voice_speech_end",
+  "voice_speech_over",
 ]);

@@ -1,4 +1,5 @@
 // @ts-check
+import { AnswerPlayer } from "./answer_player.js";
 import { VOICE_EVENTS } from "./event_names.js";
 import { i18n } from "./i18n.js";
 import { bindTalkButton } from "./talk_button.js";
@@ -14,6 +15,7 @@ export class Speaking {
   #turns;
   #choice = new VoiceChoice();
   #voice;
+  #player;
   #bar;
   #phase = "off";
 
@@ -29,6 +31,8 @@ export class Speaking {
    * @param {() => boolean} parts.isBusy An answer is being written.
    * @param {() => void} parts.onInterrupt
    * @param {(turn: string) => void} parts.onAnswer
+   * @param {() => void} parts.onReading An answer begins to be read aloud, or no longer is.
+   * @param {(turn: string, chars: number) => void} parts.onUnheard Of an answer so many code points were heard, and no more will be.
    * @param {(text: string) => void} parts.onText Words that were heard and are not being answered.
    */
   constructor(parts) {
@@ -37,18 +41,31 @@ export class Speaking {
       namespace: "/voice",
       events: VOICE_EVENTS,
       onEvent: (name, payload) => this.#heard(name, payload),
-      onLost: () => this.#voice.lineLost(),
+      onLost: () => {
+        this.#voice.lineLost();
+        this.#player.lineLost();
+      },
     });
     this.#turns = new Turns(this.#channel);
+    this.#player = new AnswerPlayer({
+      channel: this.#channel,
+      onChange: () => {
+        this.#bar.update();
+        parts.onReading();
+      },
+      onHushed: parts.onUnheard,
+      onFailed: () => parts.notices.tell("speech_failed"),
+    });
     this.#voice = new Voice({
       channel: this.#channel,
       turns: this.#turns,
       wishes: () => this.#wishes(),
-      isBusy: parts.isBusy,
+      isBusy: () => parts.isBusy() || this.isReading,
       onInterrupt: parts.onInterrupt,
       onChange: () => this.#show(),
       onAnswer: (turn) => {
         this.#channel.ask("turn_detach", { turn }).catch(() => {}); // the page follows it on /text
+        if (this.#choice.isSpoken) this.#player.expect(turn);
         parts.onAnswer(turn);
       },
       onHeard: (outcome) => this.#ended(outcome),
@@ -68,6 +85,16 @@ export class Speaking {
     return this.#voice.phase !== "off" || this.#voice.utterance !== null;
   }
 
+  /** An answer is being read aloud. */
+  get isReading() {
+    return this.#player.isPlaying;
+  }
+
+  /** Read no more of the answer aloud. */
+  hush() {
+    this.#player.hush();
+  }
+
   /** Escape: as if nothing had been said. */
   cancel() {
     void this.#voice.cancel();
@@ -76,19 +103,21 @@ export class Speaking {
   #wishes() {
     const { model, language, isChecked } = this.#choice;
     const answer = isChecked ? null : this.#parts.answer();
-    return { model: model?.id, language, ...(answer ? { answer } : {}) };
+    return { model: model?.id, language, ...(answer ? { answer: this.#choice.isSpoken ? { ...answer, speak: true } : answer } : {}) };
   }
 
   /** @param {string} name @param {any} payload */
   #heard(name, payload) {
     if (name === "welcome") {
       this.#choice.models = payload.models ?? [];
+      this.#choice.voices = payload.voices ?? [];
       this.#parts.button.hidden = !this.#choice.isPossible;
       this.#turns.catchUp();
       this.#voice.again();
     } else {
       this.#turns.receive(name, payload);
       this.#voice.receive(name, payload);
+      this.#player.receive(name, payload);
     }
   }
 
@@ -96,6 +125,10 @@ export class Speaking {
     const { phase } = this.#voice;
     this.#bar.update();
     if (phase === this.#phase) return;
+    if (phase === "opening") {
+      this.#player.hush(); // who presses to speak is not talked over
+      if (this.#choice.isSpoken) this.#player.wake();
+    }
     if (phase === "held" || phase === "free") this.#parts.announcer.say(i18n.t("voice_announce_on"));
     else if (phase === "off") this.#parts.announcer.say(i18n.t("voice_announce_off"));
     this.#phase = phase;

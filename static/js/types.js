@@ -30,6 +30,7 @@
  * @property {string} [reason] Why it ended, when this page saw it end.
  * @property {Usage} [usage]
  * @property {number} [charged]
+ * @property {number} [heard_chars] Read aloud, it was heard so far, in code points; absent for one that was not cut short.
  * @property {number} created_ms
  * @property {WireError} [error] Why there is no (whole) answer.
  * @property {import("./turn_stream.js").TurnStream} [stream] The live turn behind a running answer.

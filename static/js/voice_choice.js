@@ -7,8 +7,9 @@ import { openMenu } from "./menu.js";
 const MODEL_KEPT_AS = "parley.recogniser";
 const LANGUAGE_KEPT_AS = "parley.spoken";
 const CHECK_KEPT_AS = "parley.check_speech";
+const SPEAK_KEPT_AS = "parley.speak_answers";
 
-/** Which recogniser listens, for which language, and whether its words are sent at once. */
+/** Which recogniser listens, for which language, whether its words are sent at once, and whether answers are read aloud. */
 export class VoiceChoice {
   /** @type {Recogniser[]} */
   #models = [];
@@ -16,10 +17,27 @@ export class VoiceChoice {
   #spoken = localStorage.getItem(LANGUAGE_KEPT_AS) ?? "";
   /** The words go into the message box, to be looked at before they are sent. */
   isChecked = localStorage.getItem(CHECK_KEPT_AS) === "yes";
+  /** @type {Recogniser[]} */
+  #voices = [];
+  #isSpoken = localStorage.getItem(SPEAK_KEPT_AS) === "yes";
 
   /** @param {Recogniser[]} models */
   set models(models) {
     this.#models = models;
+  }
+
+  /** @param {Recogniser[]} voices What reads answers aloud. */
+  set voices(voices) {
+    this.#voices = voices;
+  }
+
+  /** Answers are to be read aloud, and can be. */
+  get isSpoken() {
+    return this.#isSpoken && this.#canSpeak;
+  }
+
+  get #canSpeak() {
+    return this.#voices.some((voice) => voice.available);
   }
 
   get isPossible() {
@@ -73,7 +91,15 @@ export class VoiceChoice {
       isChecked: isChecked === this.isChecked,
       onSelect: () => keep(CHECK_KEPT_AS, (this.isChecked = isChecked) ? "yes" : "no"),
     }));
-    openMenu(anchor, [...models, ...(languages.length > 1 ? languages : []), ...sends]);
+    const speaks = {
+      t: "speech_aloud",
+      startsGroup: true,
+      hint: this.#canSpeak ? undefined : i18n.t("speech_no_voice"),
+      isChecked: this.isSpoken,
+      isDisabled: !this.#canSpeak,
+      onSelect: () => keep(SPEAK_KEPT_AS, (this.#isSpoken = !this.isSpoken) ? "yes" : "no"),
+    };
+    openMenu(anchor, [...models, ...(languages.length > 1 ? languages : []), ...sends, speaks]);
   }
 }
 
