@@ -43,6 +43,8 @@ from services.relay.watchdog import Watchdog
 from services.sharing import Sharing
 from services.speech.base import SpeechSpec
 from services.speech.catalogue import Recognisers
+from services.synthesis.base import SynthesisSpec
+from services.synthesis.catalogue import Voices
 from services.telemetry.hub_watch import HubWatch
 from services.telemetry.metrics import Metrics
 from services.turns.bare import BareTurns
@@ -51,6 +53,7 @@ from services.turns.opening import Opening
 from services.turns.recovery import Recovery
 from services.turns.settlement import Settlement
 from services.turns.showing import Showing
+from services.turns.speaking import Speaking
 from services.turns.takeover import Takeover
 from services.turns.text import TextTurns
 from services.turns.turns import Turns
@@ -89,6 +92,7 @@ class Services:
     text_turns: TextTurns
     recognisers: Recognisers
     voice_turns: VoiceTurns
+    speaking: Speaking
     pictures: PictureServices
     welcomes: Welcomes
     sharing: Sharing
@@ -118,12 +122,14 @@ def assemble(
     clock: Clock | None = None,
     specs: Iterable[ProviderSpec] | None = None,
     speech_specs: Iterable[SpeechSpec] | None = None,
+    synthesis_specs: Iterable[SynthesisSpec] | None = None,
 ) -> Services:
     """Open the database, bring it up to date, end what the last run left, and build the services.
 
     Args:
         specs: The providers; None for every one that `services.providers` registers.
         speech_specs: The recognisers; None for every one that `services.speech` registers.
+        synthesis_specs: The voices; None for every one that `services.synthesis` registers.
 
     Raises:
         config.ConfigError: A vendor's setting is wrong.
@@ -148,6 +154,10 @@ def assemble(
             speech_specs = collect("services.speech", SpeechSpec)
         recognisers = Recognisers(speech_specs, env)
         stack.callback(recognisers.close)
+        if synthesis_specs is None:
+            synthesis_specs = collect("services.synthesis", SynthesisSpec)
+        voices = Voices(synthesis_specs, env)
+        stack.callback(voices.close)
         link = None
         if settings.redis.address:
             link = RedisLink(settings.redis.address, settings.redis.prefix)
@@ -170,6 +180,8 @@ def assemble(
             stack.callback(takeover.close)
         else:
             recovery.run()
+        built["speaking"] = Speaking(voices=voices, uow=built["uow"], clock=clock, metrics=built["metrics"])
+        stack.callback(built["speaking"].close)
         sweeper = gevent.spawn(_sweep_daily, built["uow"], clock, built["pictures"].store)
         stack.callback(sweeper.kill)
         built["instance"] = instance.name
@@ -279,6 +291,7 @@ def _build(
         settings=settings.voice,
         metrics=metrics,
         owner=owner,
+        notes=notes,
     )
     stack.callback(voice_turns.close)
     bare = BareTurns(

@@ -98,11 +98,16 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one turn. `estimated` is true when the vendor did not say and we counted."""
+    """What one turn used. `estimated` is true when the vendor did not say the tokens and we counted.
+
+    Attributes:
+        audio_ms: How long the sound lasts that was taken of a speaker; None for a turn without.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    audio_ms: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -114,6 +119,7 @@ class Usage:
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.total_tokens,
             "estimated": self.estimated,
+            **({"audio_ms": self.audio_ms} if self.audio_ms is not None else {}),
         }
 
 

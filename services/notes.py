@@ -11,10 +11,12 @@ Post = Callable[[dict[str, Any]], None]
 _REQUIRED: Mapping[str, Mapping[str, type]] = {
     "conversation_changed": {"conversation": str, "version": int},
     "quota_changed": {"tokens": int, "pictures": int},
+    "voice_started": {"turn": str, "client_id": str},
 }
 _OPTIONAL: Mapping[str, Mapping[str, type]] = {
     "conversation_changed": {"title": str, "deleted": bool},
     "quota_changed": {},
+    "voice_started": {},
 }
 
 
@@ -59,6 +61,10 @@ class Notes:
 
     def quota_changed(self, user_id: str, *, tokens: int, pictures: int) -> None:
         self._send(user_id, "quota_changed", {"tokens": tokens, "pictures": pictures})
+
+    def voice_started(self, user_id: str, *, turn: str, client_id: str) -> None:
+        """Someone begins to speak on one device: others may follow the captions."""
+        self._send(user_id, "voice_started", {"turn": turn, "client_id": client_id})
 
     def _send(self, user_id: str, event: str, payload: dict[str, Any]) -> None:
         self._deliver(user_id, event, payload)  # what is near comes first

@@ -157,6 +157,13 @@ class Delivery:
         if outlet is not None:
             outlet.offer(self._encoder(namespace).event(event, payload))
 
+    def send_bytes(
+        self, namespace: str, sid: str, event: str, payload: dict[str, Any], field: str, data: bytes
+    ) -> bool:
+        """One event with an attachment as its field `field`; False when it cannot be taken now. Never yields."""
+        outlet = self._outlet(namespace, sid)
+        return outlet is not None and outlet.offer(self._encoder(namespace).binary(event, payload, field, data))
+
     def follow(self, namespace: str, sid: str, log: TurnLog, position: Position, *, window_s: float) -> None:
         """Send `sid` what follows `position`, after the acknowledgement of the event being handled has gone.
 

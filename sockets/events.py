@@ -8,7 +8,9 @@ from typing import Self
 from services.errors import InvalidRequest, UnsupportedMedia
 from services.fields import Fields
 from services.relay.log import Position
+from services.synthesis.base import RATES as VOICE_RATES
 from services.turns.request import AgainRequest, TextRequest
+from services.turns.speak_request import SpeakRequest
 from services.turns.voice_request import RATES, AnswerRequest, VoiceRequest
 
 CLIENT_EVENTS = ("turn_start", "turn_regenerate", "turn_attach", "turn_stop", "turn_detach", "sync")
@@ -26,6 +28,7 @@ VOICE_CLIENT_EVENTS = (
     "voice_frame",
     "voice_end",
     "voice_cancel",
+    "voice_hush",
     "turn_attach",
     "turn_stop",
     "turn_detach",
@@ -39,6 +42,10 @@ VOICE_SERVER_EVENTS = (
     "voice_partial",
     "voice_final",
     "voice_answer",
+    "voice_started",
+    "voice_speech",
+    "voice_speech_end",
+    "voice_speech_over",
     "turn_state",
     "turn_delta",
     "turn_rewind",
@@ -135,8 +142,23 @@ def _answer(fields: Fields) -> AnswerRequest | None:
         return None
     answer = Fields(fields.raw("answer"), name="answer")
     return AnswerRequest(
-        answer.optional_text("conversation", longest=MAX_ID), answer.optional_text("model", longest=128)
+        answer.optional_text("conversation", longest=MAX_ID),
+        answer.optional_text("model", longest=128),
+        _speak(answer),
     )
+
+
+def _speak(answer: Fields) -> SpeakRequest | None:
+    """`true`, or an object with wishes."""
+    if not answer.has("speak") or answer.raw("speak") is False:
+        return None
+    if answer.raw("speak") is True:
+        return SpeakRequest()
+    speak = Fields(answer.raw("speak"), name="answer.speak")
+    rate = speak.integer("rate", low=1, high=1_000_000, default=SpeakRequest().rate)
+    if rate not in VOICE_RATES:
+        raise InvalidRequest("rate must be 16000 or 24000.", field="answer.speak.rate")
+    return SpeakRequest(speak.optional_text("voice", longest=128), rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +182,18 @@ class CancelVoice:
     @classmethod
     def from_wire(cls, fields: Fields) -> Self:
         return cls(fields.text("turn", longest=MAX_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class HushVoice:
+    """`voice_hush`: listen no more to an answer; `heard_ms`: how much of its sound was played."""
+
+    turn: str
+    heard_ms: float | None
+
+    @classmethod
+    def from_wire(cls, fields: Fields) -> Self:
+        return cls(fields.text("turn", longest=MAX_ID), fields.optional_number("heard", low=0, high=1e9))
 
 
 @dataclass(frozen=True, slots=True)

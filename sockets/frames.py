@@ -8,7 +8,7 @@ import orjson
 
 from services.relay.log import Rewind, Span, TurnLog
 from services.relay.wire import rewind_to_wire, span_to_wire
-from sockets.serving.frame import Frame
+from sockets.serving.frame import BinaryEvent, Frame
 
 
 class Encoder:
@@ -23,6 +23,11 @@ class Encoder:
     def event(self, name: str, payload: dict[str, Any]) -> Frame:
         """Any event, as a whole packet."""
         return Frame(b"42%b,%b" % (self._namespace, orjson.dumps([name, payload])))
+
+    def binary(self, name: str, payload: dict[str, Any], field: str, data: bytes) -> Frame:
+        """An event with one attachment."""
+        whole = {**payload, field: {"_placeholder": True, "num": 0}}
+        return BinaryEvent(b"451-%b,%b" % (self._namespace, orjson.dumps([name, whole])), data)
 
     def after(self, log: TurnLog, offset: int) -> list[tuple[Frame, int]]:
         """What follows `offset`: frames, each with the last offset it holds.

@@ -27,6 +27,8 @@ from sockets.voice import VoiceNamespace
 logger = logging.getLogger(__name__)
 
 MAX_WAITING_NOTES = 10_000
+NOTES_OF = {"voice_started": "/voice"}
+"""Notes that only one namespace has; all others go to every one."""
 
 
 class Gateway:
@@ -64,6 +66,7 @@ class Gateway:
             pacer=self._pacer,
             turns=services.turns,
             voice_turns=services.voice_turns,
+            speaking=services.speaking,
             recognisers=services.recognisers,
             welcomes=services.welcomes,
             settings=settings.voice,
@@ -114,6 +117,8 @@ class Gateway:
         while True:
             user_id, event, payload = self._notes.get()
             for namespace in self._namespaces:
+                if namespace.namespace != NOTES_OF.get(event, namespace.namespace):
+                    continue
                 try:
                     self.socketio.server.emit(event, payload, to=user_room(user_id), namespace=namespace.namespace)
                 except Exception:

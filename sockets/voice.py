@@ -12,12 +12,15 @@ from services.identity import Identity
 from services.speech.catalogue import Recognisers
 from services.speech.pcm import is_file
 from services.turns.following import Following
+from services.turns.speaking import Speaking
+from services.turns.speech import SpokenSentence
 from services.turns.turns import Turns
 from services.turns.voice import VoiceTurns
+from services.turns.voice_request import AnswerRequest
 from services.turns.voice_session import Verdict, VoiceSession
 from services.turns.welcome import Welcomes
 from sockets.delivery import Delivery
-from sockets.events import DEFAULT_WINDOW_MS, CancelVoice, EndVoice, StartVoice
+from sockets.events import DEFAULT_WINDOW_MS, CancelVoice, EndVoice, HushVoice, StartVoice
 from sockets.following import FollowingNamespace
 from sockets.namespace import Ack, Entrance, answers
 from sockets.pacer import Pacer
@@ -40,6 +43,7 @@ class VoiceNamespace(FollowingNamespace):
         pacer: Pacer,
         turns: Turns,
         voice_turns: VoiceTurns,
+        speaking: Speaking,
         recognisers: Recognisers,
         welcomes: Welcomes,
         settings: VoiceSettings,
@@ -48,6 +52,7 @@ class VoiceNamespace(FollowingNamespace):
         super().__init__("/voice", entrance=entrance, delivery=delivery, turns=turns, count_error=count_error)
         self._pacer = pacer
         self._voice_turns = voice_turns
+        self._speaking = speaking
         self._sessions = voice_turns.sessions
         self._recognisers = recognisers
         self._welcomes = welcomes
@@ -63,18 +68,31 @@ class VoiceNamespace(FollowingNamespace):
     def welcome(self, identity: Identity) -> dict[str, Any]:
         payload = self._welcomes.for_user(identity)
         models = [card.to_wire() for card in self._recognisers.cards()]
-        return {**payload, "limits": {**payload["limits"], **self._limits}, "models": models}
+        voices = [card.to_wire() for card in self._speaking.voices.cards()]
+        limits = {**payload["limits"], **self._limits}
+        return {**payload, "limits": limits, "models": models, "voices": voices}
 
     def trigger_event(self, event: str, *args: Any) -> Any:
         if event == "voice_frame":
             return self._frame(*args)
+        if event == "disconnect":
+            self._speaking.leave(args[0])
         return super().trigger_event(event, *args)
 
     @answers(StartVoice)
     def on_voice_start(self, sid: str, event: StartVoice) -> Ack:
+        answer = event.request.answer
+        speech = self._speaking.told(answer.speak) if answer is not None and answer.speak is not None else None
+        self._speaking.leave(sid)  # nobody is talked over
         following, next_byte = self._voice_turns.start(self.identity(sid), event.request)
         self.follow(sid, following, event.window_s)
-        return {**self.place(following), "next": next_byte}
+        place = {**self.place(following), "next": next_byte}
+        return {**place, "speech": speech} if speech is not None else place
+
+    @answers(HushVoice)
+    def on_voice_hush(self, sid: str, event: HushVoice) -> Ack:
+        heard = self._speaking.hush(self.identity(sid), event.turn, sid, event.heard_ms)
+        return {} if heard is None else {"heard_chars": heard}
 
     @answers(EndVoice)
     def on_voice_end(self, sid: str, event: EndVoice) -> Ack:
@@ -129,13 +147,39 @@ class VoiceNamespace(FollowingNamespace):
         place = {"turn": session.turn_id, "next": session.next} if session is not None else {}
         self.delivery.send(self.namespace, sid, "voice_refused", {**place, "error": error.to_wire()})
 
-    def _answered(self, turn_id: str, following: Following) -> None:
-        """Whoever follows the utterance follows the answer to it, too."""
-        for sid in self.delivery.followers(self.namespace, turn_id):
+    def _answered(self, turn_id: str, following: Following, answer: AnswerRequest) -> None:
+        """Whoever follows the utterance follows the answer to it, too, and hears it."""
+        sids = self.delivery.followers(self.namespace, turn_id)
+        if answer.speak is not None and sids and (identity := self.identities.get(sids[0])) is not None:
+            hears = partial(_Hearer, self.delivery, self.namespace)
+            self._speaking.begin(identity.user_id, following, answer.speak, {sid: hears(sid) for sid in sids})
+        for sid in sids:
             try:
                 self.follow(sid, following, DEFAULT_WINDOW_MS / 1000)
             except ChatError as error:
                 self._count_error(error.code)  # it follows too many turns; it knows the answer's id
+
+
+class _Hearer:
+    """A connection to which an answer is read: a `services.turns.speech.Listener`."""
+
+    def __init__(self, delivery: Delivery, namespace: str, sid: str) -> None:
+        self._delivery = delivery
+        self._namespace = namespace
+        self._sid = sid
+
+    def hear(self, turn: str, sentence: int, at: int, rate: int, pcm: bytes) -> bool:
+        place = {"turn": turn, "sentence": sentence, "at": at, "rate": rate}
+        return self._delivery.send_bytes(self._namespace, self._sid, "voice_speech", place, "pcm", pcm)
+
+    def sentence_over(self, turn: str, spoken: SpokenSentence) -> None:
+        told = {"turn": turn, "sentence": spoken.number, "text": spoken.text, "start": spoken.start, "end": spoken.end}
+        self._delivery.send(self._namespace, self._sid, "voice_speech_end", {**told, "ms": spoken.ms})
+
+    def over(self, turn: str, reason: str, ms: int, error: ChatError | None) -> None:
+        told = {"turn": turn, "reason": reason, "ms": ms}
+        fault = {"error": error.to_wire()} if error is not None else {}
+        self._delivery.send(self._namespace, self._sid, "voice_speech_over", {**told, **fault})
 
 
 def _fault_of(payload: Any, session: VoiceSession | None) -> ChatError:

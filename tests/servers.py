@@ -15,10 +15,12 @@ from blueprints.registration import register
 from services.assembly import Services, assemble
 from services.providers.base import ProviderSpec
 from services.speech.base import SpeechSpec
+from services.synthesis.base import SynthesisSpec
 from sockets.gateway import Gateway
 from sockets.serving.worker import Worker
 from tests.scripted import NoSettings, ScriptedProvider
 from tests.speakers import Ear
+from tests.tongues import Tongue
 
 PASSWORD = "correct horse battery"
 
@@ -31,9 +33,12 @@ class Site:
         env: Mapping[str, str],
         specs: Iterable[ProviderSpec] | None = None,
         speech_specs: Iterable[SpeechSpec] | None = None,
+        synthesis_specs: Iterable[SynthesisSpec] | None = None,
     ) -> None:
         settings = config.load(env)
-        self.services: Services = assemble(settings, env, specs=specs, speech_specs=speech_specs)
+        self.services: Services = assemble(
+            settings, env, specs=specs, speech_specs=speech_specs, synthesis_specs=synthesis_specs
+        )
         self.app = flask.Flask("parley", static_folder=None)
         self.app.secret_key = "signs the cookies of a test"
         self._gateway = Gateway(self.app, self.services)
@@ -96,7 +101,8 @@ class Stand:
         self.provider = ScriptedProvider()
         self.ear = Ear()
         spec = ProviderSpec(name="scripted", settings=NoSettings, prefix="SCRIPTED", build=lambda _: self.provider)
-        self.site = Site(env, [spec], [self.ear.spec])
+        self.tongue = Tongue()
+        self.site = Site(env, [spec], [self.ear.spec], [self.tongue.spec])
         self.services = self.site.services
 
     def audit(self) -> None:

@@ -80,7 +80,7 @@ class Speaker:
         self.came = Event()
         self.client: Any = None
 
-    def connect(self) -> Speaker:
+    def connect(self, transport: str = "websocket") -> Speaker:
         client = self.client = socketio.Client(reconnection=False)
         welcomed = Event()
 
@@ -95,7 +95,7 @@ class Speaker:
 
         client.on("*", on_event, namespace="/voice")
         auth = {"token": self.token} if self.token else None
-        client.connect(self.address, auth=auth, namespaces=["/voice"], transports=["websocket"])
+        client.connect(self.address, auth=auth, namespaces=["/voice"], transports=[transport])
         assert welcomed.wait(LIMIT_S), "no welcome"
         return self
 

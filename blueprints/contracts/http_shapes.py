@@ -77,7 +77,7 @@ SCHEMAS: dict[str, Schema] = {
             "charged": COUNT,
             "created_ms": TIME_MS,
         },
-        {"reason": TEXT, "error": ref("Error")},
+        {"reason": TEXT, "error": ref("Error"), "heard_chars": COUNT},
     ),
     "Transcription": obj(
         {"text": TEXT, "usage": obj({"type": {"const": "duration"}, "seconds": COUNT})},

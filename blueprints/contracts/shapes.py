@@ -78,7 +78,10 @@ SHARED: dict[str, Schema] = {
             "type": one_of("image/png", "image/jpeg"),
         }
     ),
-    "Usage": obj({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT, "estimated": FLAG}),
+    "Usage": obj(
+        {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT, "estimated": FLAG},
+        {"audio_ms": COUNT},
+    ),
     "turn_state": obj({**PLACE, "state": one_of(*get_args(State))}, {"progress": number(0, 1)}),
     "turn_delta": obj({**PLACE, "count": POSITIVE, "kind": one_of("text", "reasoning"), "text": TEXT}),
     "turn_rewind": obj({**PLACE, "length": COUNT}),

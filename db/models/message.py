@@ -32,4 +32,6 @@ class Message(Base):
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
     charged: Mapped[int] = mapped_column(BigInteger, default=0)
+    heard_chars: Mapped[int | None]
+    """How far an answer was heard that was read aloud and interrupted; None for all of it, or none read aloud."""
     created_ms: Mapped[Millis]

@@ -46,6 +46,10 @@ class Turn(Base):
     completion_tokens: Mapped[int] = mapped_column(default=0)
     estimated: Mapped[bool] = mapped_column(default=False)
     charged: Mapped[int] = mapped_column(BigInteger, default=0)
+    audio_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """How long the sound lasts that was taken of a speaker."""
+    spoken_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """How long the sound lasts in which the answer was read aloud."""
     owner: Mapped[str] = mapped_column(String(64), default="")
     """The server process that runs it, so that a restart knows its own dead."""
     fence: Mapped[int] = mapped_column(default=1, server_default="1")

@@ -58,6 +58,7 @@ class MessageRecord:
     created_ms: int
     reason: str = ""
     error_code: str = ""
+    heard_chars: int | None = None
 
     @classmethod
     def of(cls, row: Message, *, reason: str | None = None, error_code: str | None = None) -> MessageRecord:
@@ -77,6 +78,7 @@ class MessageRecord:
             created_ms=row.created_ms,
             reason=reason or "",
             error_code=error_code or "",
+            heard_chars=row.heard_chars,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -94,6 +96,7 @@ class MessageRecord:
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
             "charged": self.charged,
             "created_ms": self.created_ms,
+            **({"heard_chars": self.heard_chars} if self.heard_chars is not None else {}),
             **ending,
         }
 

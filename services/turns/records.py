@@ -52,7 +52,9 @@ def ending_of(turn: Turn, *, error: ChatError | None = None) -> TurnEnded:
     return TurnEnded(
         status=cast(Status, turn.status),
         reason=cast(Reason, turn.reason),
-        usage=Usage(turn.prompt_tokens, turn.completion_tokens, turn.estimated),
+        usage=Usage(
+            turn.prompt_tokens, turn.completion_tokens, turn.estimated, turn.audio_ms if turn.kind == "voice" else None
+        ),
         charged=turn.charged,
         length=turn.length,
         sha256=turn.sha256,

@@ -163,6 +163,7 @@ class Settlement:
         turn.length, turn.sha256 = len(outcome.text), outcome.sha256
         turn.prompt_tokens, turn.completion_tokens = usage.prompt_tokens, usage.completion_tokens
         turn.estimated = usage.estimated
+        turn.audio_ms = usage.audio_ms or 0
         turn.ended_ms = now_ms
         turn.result = orjson.dumps(dict(outcome.result)).decode() if outcome.result else None
 

@@ -23,6 +23,7 @@ from services.events import AnswerStarted, Stop, TranscriptFinal, TranscriptPart
 from services.faults import refusal_of
 from services.identity import Identity
 from services.ids import new_id
+from services.notes import Notes
 from services.relay.log import Overtaken
 from services.relay.runner import Outcome, ProviderEvent
 from services.relay.watchdog import Limits
@@ -38,7 +39,7 @@ from services.turns.request import TextRequest
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
 from services.turns.turns import START, Launch, RunningTurn, Turns
-from services.turns.voice_request import VoiceOrder, VoiceRequest
+from services.turns.voice_request import AnswerRequest, VoiceOrder, VoiceRequest
 from services.turns.voice_session import VoiceSession
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ PATIENCE_MS = 30_000
 """How long an utterance whose worker has gone waits for its speaker to come to another one."""
 COMING_S = 15.0
 
-OnAnswer = Callable[[str, Following], None]
-"""Told the voice turn's id and the text turn that answers it. Must not yield."""
+OnAnswer = Callable[[str, Following, AnswerRequest], None]
+"""Told the voice turn's id, the text turn that answers it, and what was asked of the answer. Must not yield."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class VoiceTurns:
         settings: VoiceSettings,
         metrics: Metrics,
         owner: str,
+        notes: Notes,
     ) -> None:
         self.sessions: dict[str, VoiceSession] = {}
         self._turns = turns
@@ -102,6 +104,7 @@ class VoiceTurns:
         self._clock = clock
         self._settings = settings
         self._owner = owner
+        self._notes = notes
         self._running: dict[str, RunningTurn] = {}
         self._on_answer: list[OnAnswer] = []
         self._checking: gevent.Greenlet | None = None
@@ -197,6 +200,8 @@ class VoiceTurns:
             raise
         opened = self._open(identity, request, turn_id, recogniser, card)
         running = self._running[turn_id] = self._turns.launch(self._launch(opened))
+        if request.is_live:
+            self._notes.voice_started(identity.user_id, turn=turn_id, client_id=request.client_id)
         return running
 
     def _open(
@@ -294,7 +299,8 @@ class VoiceTurns:
             result = {
                 **told, "bytes": session.next, "audio_ms": session.audio_ms, "ended_by": session.ended_by
             }  # fmt: skip
-            return self._settlement.settle(session.turn_id, replace(outcome, usage=Usage(), result=result))
+            usage = Usage(audio_ms=session.audio_ms)
+            return self._settlement.settle(session.turn_id, replace(outcome, usage=usage, result=result))
 
         def order() -> bytes:
             return VoiceOrder(session.next, session.rate, opened.card.id).packed()
@@ -354,7 +360,7 @@ class VoiceTurns:
             if following is not None:
                 yield AnswerStarted(following.log.turn_id)
                 for callback in self._on_answer:
-                    callback(session.turn_id, following)
+                    callback(session.turn_id, following, request.answer)
         yield Stop("length" if session.ended_by == "length" else "stop", Usage())
 
     def _ask(self, opened: _Opened, text: str, told: dict[str, Any]) -> Following | None:

@@ -6,15 +6,18 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from services.turns.speak_request import SpeakRequest
+
 RATES = (16_000, 8_000)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """Have the transcript answered: in a conversation, or a new one; by a model, or the default one."""
+    """Have the transcript answered: in a conversation, or a new one; by a model, or the default one; aloud, or not."""
 
     conversation: str | None = None
     model: str | None = None
+    speak: SpeakRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Frame:
     """
 
     __slots__ = ("_websocket", "binary", "packet")
+    packets = 1
+    """How many Engine.IO packets it is."""
 
     def __init__(self, packet: bytes, *, binary: bool = False) -> None:
         self.packet = packet
@@ -63,3 +65,21 @@ class Frame:
     def polling(self) -> bytes:
         """The packet as it stands in a polling payload."""
         return b"b" + b64encode(self.packet) if self.binary else self.packet
+
+
+class BinaryEvent(Frame):
+    """A packet with its attachment behind it: both are sent, or neither."""
+
+    __slots__ = ("_data", "_text")
+    packets = 2
+
+    def __init__(self, text: bytes, data: bytes) -> None:
+        super().__init__(text + b"\x1eb" + b64encode(data))
+        self._text = text
+        self._data = data
+
+    @property
+    def websocket(self) -> bytes:
+        if self._websocket is None:
+            self._websocket = websocket_frame(TEXT, self._text) + websocket_frame(BINARY, self._data)
+        return self._websocket

@@ -45,9 +45,12 @@ class Mailbox:
             self._event.wait(timeout_s)
         finally:
             self.reading = False
-        if len(self._frames) <= MOST_AT_ONCE:
+        if sum(frame.packets for frame in self._frames) <= MOST_AT_ONCE:
             return self.take_now()
-        frames = [self._frames.popleft() for _ in range(MOST_AT_ONCE)]
+        frames: list[Frame] = []
+        left = MOST_AT_ONCE
+        while (left := left - self._frames[0].packets) >= 0:
+            frames.append(self._frames.popleft())
         self.pending_bytes -= sum(len(frame.packet) for frame in frames)
         return frames
 

@@ -50,8 +50,4 @@ export const TURN_EVENTS = Object.freeze([
   "voice_partial",
   "voice_final",
   "voice_answer",
-  "voice_started",
-  "voice_speech",
-  "voice_speech_end",
-  "voice_speech_over",
 ]);

@@ -182,6 +182,7 @@ SHAPES: dict[str, Any] = {
     "voice_start": events.StartVoice,
     "voice_end": events.EndVoice,
     "voice_cancel": events.CancelVoice,
+    "voice_hush": events.HushVoice,
     "turn_start": events.StartTurn,
     "turn_regenerate": events.RegenerateTurn,
     "turn_attach": events.AttachTurn,
@@ -305,6 +306,8 @@ def test_what_a_stock_client_receives_is_what_the_contract_says(stand: Stand, as
 
 
 def _example(shape: dict[str, Any]) -> Any:
+    if "anyOf" in shape and "type" not in shape:
+        return _example(shape["anyOf"][-1])
     kind = shape["type"]
     if "enum" in shape:
         return shape["enum"][0]
