@@ -33,7 +33,7 @@ log = logging.getLogger("chaos")
 
 JOINING = 8
 """Pairs that connect at once."""
-UNTIL_UP_S = 30.0
+UNTIL_UP_S = 60.0
 UNTIL_WHOLE_S = 90.0
 """How long a rolling restart may take."""
 UNTIL_OVER_S = 150.0
