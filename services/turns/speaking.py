@@ -117,9 +117,7 @@ class Speaking:
 
         def write(session: Any) -> None:
             if ms:
-                session.execute(
-                    update(Turn).where(Turn.id == speech.turn_id).values(spoken_ms=Turn.spoken_ms + ms)
-                )
+                session.execute(update(Turn).where(Turn.id == speech.turn_id).values(spoken_ms=Turn.spoken_ms + ms))
             if heard is not None:
                 session.execute(update(Message).where(Message.id == speech.message).values(heard_chars=heard))
 

@@ -1,5 +1,6 @@
 // @ts-check
 import { AnswerPlayer } from "./answer_player.js";
+import { Captions } from "./captions.js";
 import { VOICE_EVENTS } from "./event_names.js";
 import { i18n } from "./i18n.js";
 import { bindTalkButton } from "./talk_button.js";
@@ -17,6 +18,7 @@ export class Speaking {
   #voice;
   #player;
   #bar;
+  #captions;
   #phase = "off";
 
   /**
@@ -77,7 +79,8 @@ export class Speaking {
       onChoose: (anchor) => this.#choice.open(anchor, () => this.#bar.update()),
       onLeft: () => parts.button.focus(),
     });
-    parts.host.append(this.#bar.element);
+    this.#captions = new Captions({ turns: this.#turns, channel: this.#channel });
+    parts.host.append(this.#captions.element, this.#bar.element);
     bindTalkButton(parts.button, this.#voice);
   }
 
@@ -114,6 +117,8 @@ export class Speaking {
       this.#parts.button.hidden = !this.#choice.isPossible;
       this.#turns.catchUp();
       this.#voice.again();
+    } else if (name === "voice_started") {
+      if (!this.#voice.isMine(payload.client_id)) this.#captions.follow(payload.turn);
     } else {
       this.#turns.receive(name, payload);
       this.#voice.receive(name, payload);

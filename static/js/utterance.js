@@ -48,6 +48,11 @@ export class Utterance {
     void this.#start();
   }
 
+  /** The page's own name for it. */
+  get clientId() {
+    return this.#request.client_id;
+  }
+
   get text() {
     return this.stream?.text ?? "";
   }

@@ -54,6 +54,11 @@ export class Voice {
     return this.phase === "free" && (this.#parts.isBusy() || !!this.utterance?.isOver);
   }
 
+  /** It is said here, not on another device. @param {string} clientId */
+  isMine(clientId) {
+    return [...this.#open].some((utterance) => utterance.clientId === clientId);
+  }
+
   /** The button or the key goes down: listen; pressed once more in hands-free, stop listening. */
   press() {
     if (this.phase === "free" || this.phase === "opening") return void this.off();

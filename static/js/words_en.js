@@ -105,6 +105,7 @@ export const en = {
   speech_unheard: "not all of it was heard",
   voice_announce_on: "Listening.",
   voice_announce_off: "No longer listening.",
+  captions_elsewhere: "Heard on another of your devices",
   voice_nothing: "Nothing was heard. Speak closer to the microphone.",
   voice_too_long: "This was as long as one may speak at once. It was taken as far as it went.",
   voice_refused_insecure: "Browsers give the microphone to secure pages only. Open this page over https, or on localhost.",

@@ -109,6 +109,25 @@ def test_a_key_held_down_is_push_to_talk(speaker: Visitor, key: str) -> None:
     assert speaker.box.input_value() == ""
 
 
+@pytest.mark.parametrize(("locale", "label"), [("en-US", "Heard on another"), ("zh-CN", "您的另一台设备")])
+def test_another_device_shows_the_captions_live(come: Come, locale: str, label: str) -> None:
+    """While one still speaks; then the conversation is there, too. Where one speaks the captions are shown once."""
+    speaker = ready(come())
+    listener = ready(come(storage_state=speaker.context.storage_state(), locale=locale))
+    speaker.page.locator("#talk").hover()
+    speaker.page.mouse.down()
+    heard(speaker)
+    captions = listener.page.locator(".captions")
+    expect(captions).to_contain_text(label)
+    expect(captions).to_contain_text(re.compile(r"\w+ \w+"))
+    expect(speaker.page.locator(".captions")).to_be_hidden()
+    expect(speaker.questions).to_have_count(0)
+    speaker.page.mouse.up()
+    asked(speaker)
+    expect(captions).to_be_hidden(timeout=20_000)
+    expect(listener.page.locator("#conversations a")).to_have_count(1)
+
+
 def test_the_button_held_down_is_push_to_talk_in_the_open_conversation(speaker: Visitor) -> None:
     speaker.ask("echo first")
     url = speaker.page.url

@@ -68,7 +68,7 @@ def test_a_transcript_is_kept_by_the_database(room: Room) -> None:
     ending = room.ending(following)
     assert (ending["status"], ending["charged"], ending["audio_ms"]) == ("done", 0, 1_300)
     assert ending["usage"] == {
-        "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "estimated": False
+        "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "estimated": False, "audio_ms": 1_300
     }  # fmt: skip
     assert isinstance(room.services.logs, MemoryLogs)
     room.services.logs._logs.clear()  # the ten minutes are over
