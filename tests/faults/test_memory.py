@@ -17,9 +17,10 @@ LARGE_BYTES = 10_000_000
 """What a picture may have, and more than there is room for."""
 
 
-def address_space(server: ServerProcess) -> int:
-    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[0])
-    return pages * resource.getpagesize()
+def writable_bytes(server: ServerProcess) -> int:
+    """What it holds of the memory that `RLIMIT_DATA` counts: all that is its own and can be written."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmData:")).split()[1]) * 1024
 
 
 def test_a_request_without_memory_fails_alone(server: ServerProcess) -> None:
@@ -29,8 +30,8 @@ def test_a_request_without_memory_fails_alone(server: ServerProcess) -> None:
     device.seen(device.ask("c-0", "hi")["turn"]).whole()  # everything that is made once is there
     picture = {**headers, "Content-Type": "image/png"}
     requests.post(f"{server.address}/v1/pictures", data=b"no picture", headers=picture, timeout=30)
-    unlimited = resource.prlimit(server.pid, resource.RLIMIT_AS)
-    resource.prlimit(server.pid, resource.RLIMIT_AS, (address_space(server) + ROOM_BYTES, unlimited[1]))
+    hard = resource.prlimit(server.pid, resource.RLIMIT_DATA)[1]
+    resource.prlimit(server.pid, resource.RLIMIT_DATA, (writable_bytes(server) + ROOM_BYTES, hard))
 
     seen = device.seen(device.ask("c-1", PACED, model="benchmark", window_ms=0)["turn"])
     assert seen.moved.wait(10)
