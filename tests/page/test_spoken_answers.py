@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.page.conftest import Come
 from tests.page.test_voice import asked, come, ready, recording, speaking_browser  # noqa: F401
 from tests.page.visitor import Visitor
+from tests.processes import ROOT, ServerProcess
 
 COUNTING = """
 window.sounded = [];
@@ -64,6 +70,35 @@ def test_the_microphone_silences_it(listener: Visitor) -> None:
     listener.page.locator("#talk").click()
     expect(listener.answers.last.locator(".details")).to_contain_text("not all of it was heard", timeout=10_000)
     listener.page.keyboard.press("Escape")
+
+
+@pytest.fixture
+def voiced(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server whose voice is CosyVoice's, played by a simulated vendor: a tone of a quarter of the loudest."""
+    command = [sys.executable, "-m", "simulators", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as simulators:
+        assert simulators.stdout is not None
+        env: dict[str, str] = {}
+        for line in simulators.stdout:
+            name, _, value = line.strip().partition("=")
+            if name.startswith("DASHSCOPE_"):
+                env[name] = value
+            if line.startswith("A prompt"):
+                break
+        server = ServerProcess(tmp_path / "data", ESPEAK_PROCESSES="0", RATE_LIMIT_ENABLED="false", **env).start()
+        yield server
+        server.stop()
+        simulators.terminate()
+
+
+def test_a_vendors_voice_is_heard_and_silenced(come: Come, voiced: ServerProcess) -> None:  # noqa: F811
+    visitor = come(address=voiced.address)
+    visitor.page.add_init_script(COUNTING)
+    ready(visitor, speak_answers="yes", recogniser="pocketsphinx")
+    speak(visitor)
+    assert visitor.page.evaluate("sounded[0].peak") == pytest.approx(8_000 / 32_768, abs=0.01)
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.answers.last.locator(".details")).to_contain_text("not all of it was heard", timeout=10_000)
 
 
 def test_it_is_asked_for_in_the_menu(come: Come) -> None:  # noqa: F811
