@@ -9,7 +9,7 @@ from services.errors import Conflict
 from services.identity import Identity
 from services.turns.following import Following
 from services.turns.request import TextRequest
-from services.turns.turns import RunningTurn
+from services.turns.running import RunningTurn
 
 PATIENCE_S = 60.0
 _ELSEWHERE_S = 0.2

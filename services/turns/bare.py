@@ -18,8 +18,9 @@ from services.relay.runner import ProviderEvent
 from services.relay.watchdog import Deadline, Limits
 from services.turns.admission import Admission
 from services.turns.records import free_old_name
+from services.turns.running import Launch, RunningTurn
 from services.turns.settlement import Settlement
-from services.turns.turns import Launch, RunningTurn, Turns
+from services.turns.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)

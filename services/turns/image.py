@@ -22,7 +22,8 @@ from services.relay.watchdog import Limits
 from services.turns.bare import Bare, BareTurns
 from services.turns.following import Following
 from services.turns.picture_request import DrawingRequest
-from services.turns.turns import RunningTurn, Turns
+from services.turns.running import RunningTurn
+from services.turns.turns import Turns
 
 LIMITS = Limits(first_piece_s=180.0, idle_s=180.0, total_s=240.0)
 """A job is given up after 180 seconds by its vendor's adapter; the rest is for fetching and storing."""

@@ -20,7 +20,8 @@ from services.relay.watchdog import Deadline, Limits
 from services.turns.bare import Bare, BareTurns
 from services.turns.following import Following
 from services.turns.picture_request import ReadingRequest
-from services.turns.turns import RunningTurn, Turns
+from services.turns.running import RunningTurn
+from services.turns.turns import Turns
 
 LIMITS = Limits(first_piece_s=120.0, idle_s=60.0, total_s=300.0)
 """Pictures wait in line for the local reader; each of them is read within seconds."""

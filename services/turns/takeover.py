@@ -30,9 +30,10 @@ from services.turns.bare import Unmetered
 from services.turns.order import kept_order
 from services.turns.records import ending_of, note_owner
 from services.turns.recovery import Recovery
+from services.turns.running import Launch
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
-from services.turns.turns import Launch, Turns
+from services.turns.turns import Turns
 
 logger = logging.getLogger(__name__)
 

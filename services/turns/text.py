@@ -30,9 +30,10 @@ from services.turns.opening import Opened, Opening
 from services.turns.order import TextOrder, keep_order
 from services.turns.records import free_old_name
 from services.turns.request import AgainRequest, TextRequest
+from services.turns.running import Launch, RunningTurn
 from services.turns.settlement import Settlement
 from services.turns.showing import Showing, Shown
-from services.turns.turns import Launch, RunningTurn, Turns
+from services.turns.turns import Turns
 
 OpenTurn = Callable[[Session, ModelCard], Opened]
 
@@ -95,7 +96,7 @@ class TextTurns:
             free_old_name(session, identity.user_id, request.client_id, self._clock.now_ms())
             opened = open_turn(session, route.card)
             order = self._order(identity, request, opened, route)
-            if self._turns.shared:
+            if self._turns.handing is not None:
                 keep_order(session, order)
             return opened, order
 
@@ -171,5 +172,5 @@ class TextTurns:
             stream=showing if shown.records else lambda deadline: route.stream(asked, deadline),
             meter=TokenMeter(turn_id=order.turn_id, granted=order.granted, ledger=self._ledger, uow=self._uow),
             settle=settle,
-            order=order.packed() if self._turns.shared else b"-",
+            order=order.packed() if self._turns.handing is not None else b"-",
         )

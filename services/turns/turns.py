@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import gevent
-from gevent.event import AsyncResult, Event
-from gevent.pool import Pool
+from gevent.event import AsyncResult
 from sqlalchemy import ColumnElement, select
 
 from config import TurnSettings
@@ -23,13 +20,15 @@ from services.relay.log import Position, TurnLog
 from services.relay.memory_log import MemoryLogs
 from services.relay.redis_log import RedisLog
 from services.relay.redis_logs import RedisLogs
-from services.relay.runner import Meter, ProviderEvent, Runner, Settle
+from services.relay.runner import Runner
 from services.relay.watchdog import Deadline, Limits, Watchdog
 from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
 from services.turns.checkpoints import Checkpoints
 from services.turns.following import Following, follow
-from services.turns.records import archived, known_turn, note_owner
+from services.turns.handing import Handing
+from services.turns.records import archived, known_turn
+from services.turns.running import Launch, RemoteTurn, RunningTurn, Stopped, await_ending, note_ending
 
 logger = logging.getLogger(__name__)
 
@@ -42,93 +41,7 @@ FIND_S = 2.0
 STOP_S = 1.0
 """After so long a worker that was asked to stop a turn is asked again."""
 
-FETCH_S = 10.0
-"""How long a turn that another worker runs is asked for."""
-
-HAND_OVER_S = 5.0
-"""How long the end of a turn that is being settled is waited for, before it is left to itself."""
-
-HAND_OVER_AT_ONCE = 16
-
 START = Position(1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A turn that has its rows and its reservation, and what it is made of."""
-
-    user_id: str
-    turn_id: str
-    conversation: str
-    message: str
-    stream: Callable[[Deadline], Iterator[ProviderEvent]]
-    meter: Meter
-    settle: Settle
-    limits: Limits | None = None
-    """Other limits than the settings' for text."""
-    order: bytes = b"-"
-    """What another worker needs to go on with it; `-` for a turn that can only be ended there."""
-    order_now: Callable[[], bytes] | None = None
-    """The same as of now, where it changes while the turn runs."""
-    patience_ms: int = 0
-    """How long the turn waits for its user to come to another worker when this one is gone."""
-    on_left: Callable[[], None] = lambda: None
-    """Called when the turn has been left to another worker."""
-
-
-@dataclass(slots=True)
-class RunningTurn:
-    """A turn that this worker runs."""
-
-    user_id: str
-    conversation: str
-    message: str
-    runner: Runner
-    launch: Launch
-
-    @property
-    def log(self) -> TurnLog:
-        return self.runner.log
-
-    def bring_up_to_date(self) -> None:
-        """Have a worker that may take it over told how things stand now. Never yields."""
-        if self.launch.order_now is not None and isinstance(self.log, RedisLog):
-            self.log.renew_order(self.launch.order_now())
-
-    def to_wire(self) -> dict[str, Any]:
-        return place_of(self.log, self.conversation, self.message)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteTurn:
-    """A turn that another worker runs."""
-
-    conversation: str
-    message: str
-    log: TurnLog
-
-    def to_wire(self) -> dict[str, Any]:
-        return place_of(self.log, self.conversation, self.message)
-
-
-def place_of(log: TurnLog, conversation: str, message: str) -> dict[str, Any]:
-    return {
-        "turn": log.turn_id,
-        "conversation": conversation,
-        "message": message,
-        "epoch": log.epoch,
-        "offset": log.offset,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A turn that has ended, by the stop or before it."""
-
-    turn: str
-    status: str
-    offset: int
-    length: int
 
 
 class _Beginning:
@@ -152,6 +65,9 @@ class _Beginning:
 
 class Turns:
     """Runs turns and finds them again.
+
+    Attributes:
+        handing: How turns go from worker to worker; None where there is one worker.
 
     Shared state: `_running` (turn id) and `_beginning` (user and client id). Both are read and written without a
     yield in between; the database's unique constraint decides between processes.
@@ -179,8 +95,10 @@ class Turns:
         self._metrics = metrics
         self._running: dict[str, RunningTurn] = {}
         self._beginning: dict[tuple[str, str], _Beginning] = {}
+        self.handing: Handing | None = None
         if isinstance(logs, RedisLogs):
             logs.on_stop = self._stop_here
+            self.handing = Handing(logs, uow, self._running, lambda: bool(self._beginning))
 
     def once(self, identity: Identity, client_id: str, begin: Callable[[], RunningTurn | None]) -> Following:
         """Begin a turn, or find the one this `client_id` means already.
@@ -234,7 +152,7 @@ class Turns:
         began = self._clock.monotonic()
 
         def ended() -> None:
-            _note_ending(launch, log, self._clock.monotonic() - began)
+            note_ending(launch, log, self._clock.monotonic() - began)
             del self._running[launch.turn_id]
             self._checkpoints.remove(launch.turn_id)
             if log.ended is not None:
@@ -318,14 +236,9 @@ class Turns:
         if isinstance(self._logs, RedisLogs):
             for remote in self._elsewhere(Turn.conversation_id == conversation):
                 self._logs.ask_to_stop(remote.log.turn_id)
-                _ending(remote.log, STOP_S)
+                await_ending(remote.log, STOP_S)
         for turn in turns:
             turn.runner.wait(WAIT_S)
-
-    @property
-    def shared(self) -> bool:
-        """Whether other workers can take turns over."""
-        return isinstance(self._logs, RedisLogs)
 
     @property
     def draining(self) -> bool:
@@ -337,9 +250,8 @@ class Turns:
         interrupted."""
         self._admission.drain()
         until = time.monotonic() + grace_s
-        if isinstance(self._logs, RedisLogs):
-            self._logs.retire()
-            self._hand_over(self._logs, until)
+        if self.handing is not None:
+            self.handing.hand_over(until)
         with gevent.Timeout(max(0.0, until - time.monotonic()), False):
             for turn in list(self._running.values()):
                 turn.runner.wait(grace_s)
@@ -348,57 +260,6 @@ class Turns:
             turn.runner.stop("interrupted", "shutdown")
         for turn in left:
             turn.runner.wait(5)
-
-    def _hand_over(self, logs: RedisLogs, until: float) -> None:
-        """Let other workers go on with what they can; nothing is begun over that may as well end here.
-
-        Looks again until there is nothing left: a start may be under way, and Redis may be away for a moment.
-        """
-        while True:
-            turns = [turn for turn in self._running.values() if turn.launch.order != b"-"]
-            if turns and logs.peers():
-                for turn in turns:
-                    turn.bring_up_to_date()
-                    turn.runner.let_go()
-                Pool(HAND_OVER_AT_ONCE).map(lambda turn: self._give(logs, turn), turns)
-            elif not turns and not self._beginning:
-                return
-            if time.monotonic() > until:
-                return
-            gevent.sleep(0.1)
-
-    def _give(self, logs: RedisLogs, turn: RunningTurn) -> None:
-        """Let others have a turn as soon as its runner has let go of it."""
-        turn.runner.wait(HAND_OVER_S)
-        if turn.log.ended is None and isinstance(turn.log, RedisLog) and turn.launch.turn_id not in self._running:
-            logs.hand_over(turn.log)
-
-    def fetch(self, turn_id: str) -> RedisLog | None:
-        """Bring a turn here that another worker runs, and note that in its row; None when it stays there, or ended."""
-        if not isinstance(self._logs, RedisLogs):
-            return None
-        claimed = self._logs.fetch(turn_id, FETCH_S)
-        if claimed is None:
-            return None
-        log, worker = claimed.log, self._logs.worker
-        if self._uow.run(lambda session: note_owner(session, turn_id, log.fence, worker)):
-            return log
-        self._logs.hand_over(log)  # it was settled this very moment: the next that looks writes its ending
-        return None
-
-    def give(self, running: RunningTurn, worker: str) -> None:
-        """Let another worker have a turn, once its runner has let go of it."""
-        if not isinstance(self._logs, RedisLogs) or not isinstance(running.log, RedisLog):
-            return
-        running.bring_up_to_date()
-        running.runner.wait(HAND_OVER_S)
-        if running.log.ended is None and running.log.turn_id not in self._running:
-            self._logs.give(running.log, worker)
-
-    def on_wanted(self, wanted: Callable[[str, str], None]) -> None:
-        """Have `wanted(turn, worker)` told of turns that another worker wants to go on with. It must not yield."""
-        if isinstance(self._logs, RedisLogs):
-            self._logs.on_wanted = wanted
 
     def __len__(self) -> int:
         return len(self._running)
@@ -414,7 +275,7 @@ class Turns:
         log = self.attach(identity, turn_id, START).log
         if log.ended is None and isinstance(self._logs, RedisLogs):
             self._logs.ask_to_stop(turn_id)
-            _ending(log, STOP_S)
+            await_ending(log, STOP_S)
         return log
 
     def _stop_here(self, turn_id: str) -> None:
@@ -477,47 +338,6 @@ class Turns:
                 raise ServerBusy("This answer is being written by another server; try again.", retry_after_s=2)
             gevent.sleep(0.05)  # it was begun this very moment, or Redis is away
         return follow(log, position, conversation=turn.conversation_id, message=turn.message_id)
-
-
-class _Ending:
-    """Waits for a log's last entry."""
-
-    def __init__(self) -> None:
-        self.came = Event()
-
-    def wake(self, urgent: bool) -> None:
-        if urgent:
-            self.came.set()
-
-
-def _ending(log: TurnLog, timeout_s: float) -> None:
-    """Wait until `log` has ended, `timeout_s` at most."""
-    watcher = _Ending()
-    log.watch(watcher)
-    try:
-        with gevent.Timeout(timeout_s, False):
-            while log.ended is None:
-                watcher.came.wait()
-                watcher.came.clear()
-    finally:
-        log.unwatch(watcher)
-
-
-def _note_ending(launch: Launch, log: TurnLog, lasted_s: float) -> None:
-    if (ended := log.ended) is not None:
-        logger.info(
-            "turn ended",
-            extra={
-                "turn": launch.turn_id,
-                "user": launch.user_id,
-                "status": ended.status,
-                "reason": ended.reason,
-                "code": (ended.error or {}).get("code", ""),
-                "entries": log.offset,
-                "charged": ended.charged,
-                "duration_ms": round(lasted_s * 1000),
-            },
-        )
 
 
 def _follow(running: RunningTurn, position: Position) -> Following:

@@ -34,11 +34,13 @@ from services.telemetry.metrics import Metrics
 from services.turns.admission import Admission
 from services.turns.bare import Unmetered
 from services.turns.following import Following
+from services.turns.handing import Handing
 from services.turns.records import free_old_name
 from services.turns.request import TextRequest
+from services.turns.running import Launch, RunningTurn
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
-from services.turns.turns import START, Launch, RunningTurn, Turns
+from services.turns.turns import START, Turns
 from services.turns.voice_request import AnswerRequest, VoiceOrder, VoiceRequest
 from services.turns.voice_session import VoiceSession
 
@@ -110,7 +112,8 @@ class VoiceTurns:
         self._checking: gevent.Greenlet | None = None
         self._leaving: dict[str, str] = {}
         self._coming: dict[str, Event] = {}
-        turns.on_wanted(self._wanted)
+        if turns.handing is not None:
+            turns.handing.on_wanted(self._wanted)
         self._seconds = Counter(
             "parley_speech_seconds", "Seconds of sound taken, by recogniser.", ["model"], registry=metrics.registry
         )
@@ -134,8 +137,14 @@ class VoiceTurns:
         """
         following = self._turns.once(identity, request.client_id, lambda: self._begin(identity, request))
         turn_id = following.log.turn_id
-        if following.log.ended is None and turn_id not in self.sessions and not following.message:
-            self._bring_here(identity, request, turn_id)
+        handing = self._turns.handing
+        if (
+            handing is not None
+            and following.log.ended is None
+            and turn_id not in self.sessions
+            and not following.message
+        ):
+            self._bring_here(handing, identity, request, turn_id)
             following = self._turns.attach(identity, turn_id, START)
         return following, self._next(following)
 
@@ -229,7 +238,7 @@ class VoiceTurns:
             self._checking = gevent.spawn(self._keep_checking)
         return _Opened(identity, request, session, recogniser, card, heard)
 
-    def _bring_here(self, identity: Identity, request: VoiceRequest, turn_id: str) -> None:
+    def _bring_here(self, handing: Handing, identity: Identity, request: VoiceRequest, turn_id: str) -> None:
         """The speaker has come back to another worker than the one that took the sound so far: go on with it here.
 
         The other one has its recogniser hear to the end what it has taken, and gives the turn away with the first
@@ -243,7 +252,7 @@ class VoiceTurns:
             return
         moving = self._coming[turn_id] = Event()
         try:
-            log = self._turns.fetch(turn_id)
+            log = handing.fetch(turn_id)
             if log is None:
                 if self._turns.attach(identity, turn_id, START).log.ended is None:
                     raise ServerBusy("This utterance is still with another server; try again.", retry_after_s=1)
@@ -351,8 +360,9 @@ class VoiceTurns:
                     break
         finally:
             heard.close()
-        if (worker := self._leaving.pop(session.turn_id, None)) is not None:
-            gevent.spawn(self._turns.give, self._running[session.turn_id], worker)
+        handing, worker = self._turns.handing, self._leaving.pop(session.turn_id, None)
+        if handing is not None and worker is not None:
+            gevent.spawn(handing.give, self._running[session.turn_id], worker)
             raise Overtaken(session.turn_id)
         session.end("recogniser")
         if request.answer is not None and text.strip():

@@ -19,7 +19,8 @@ from services.errors import VendorOverloaded
 from services.events import ReasoningDelta, Stop, TextDelta
 from services.identity import Identity
 from services.providers.base import ChatMessage, ChatRequest
-from services.turns.turns import START, RunningTurn
+from services.turns.running import RunningTurn
+from services.turns.turns import START
 from tests.compat.replies import REPLIES, ROOM, give
 from tests.scripted import words
 from tests.servers import Site, Stand
