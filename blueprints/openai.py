@@ -13,6 +13,7 @@ from flask import request
 from blueprints import openai_shapes as shapes
 from blueprints.answering import Answer, Piece, failure, has_failed
 from blueprints.identity import Callers
+from blueprints.openai_pictures import taken_in
 from blueprints.reading import json_object
 from blueprints.replies import error_to_wire, reads_chinese, refusal, reply
 from blueprints.streaming import Streams
@@ -25,7 +26,8 @@ from services.identity import Identity
 from services.ids import new_id
 from services.turns.request import TextRequest
 
-MAX_BODY_BYTES = 4_000_000
+MAX_BODY_BYTES = 14_000_000
+"""A picture of 10 MB in base64, and what is said about it."""
 LONGEST_KEY = 255
 
 
@@ -68,6 +70,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> flask.Bluep
         flask.g.user = identity.user_id
         asked = shapes.read_completion(Fields(json_object(MAX_BODY_BYTES), name="body"))
         model_id = asked.model or services.catalogue.default().id
+        asked = taken_in(asked, services.pictures.store, identity, services.catalogue.find(model_id).card)
         key = _idempotency_key()
         following = services.text_turns.start(
             identity,
@@ -80,6 +83,7 @@ def build(services: Services, callers: Callers, streams: Streams) -> flask.Bluep
                 top_p=asked.top_p,
                 max_tokens=asked.max_tokens,
                 history=asked.history,
+                pictures=asked.pictures,
             ),
         )
         log = following.log

@@ -12,6 +12,7 @@ from services.providers.base import ChatMessage, ModelCard
 
 MAX_MESSAGES = 2_000
 LONGEST_TEXT = 1_000_000
+LONGEST_ID = 64
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _NOT_SERVED = (
@@ -28,6 +29,7 @@ class Completion:
     Attributes:
         system: Every system and developer message, joined; None when there was none.
         history: What came before the question.
+        pictures: Addresses of what the question shows, or ids; the history's are in its messages.
     """
 
     model: str | None
@@ -39,6 +41,7 @@ class Completion:
     max_tokens: int | None
     stream: bool
     include_usage: bool
+    pictures: tuple[str, ...] = ()
 
 
 class Head(NamedTuple):
@@ -64,7 +67,7 @@ def read_completion(fields: Fields) -> Completion:
         raise InvalidRequest("Only plain text is served here.", field="response_format")
     if fields.raw("modalities") not in (None, [], ["text"]):
         raise InvalidRequest("Only text is served here.", field="modalities")
-    system, talk = read_messages(fields)
+    system, talk = read_messages(fields, sees=True)
     if not talk or talk[-1].role != "user":
         raise InvalidRequest("The last message must be the user's.", field="messages")
     tokens = "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens"
@@ -73,6 +76,7 @@ def read_completion(fields: Fields) -> Completion:
         system=system,
         history=tuple(talk[:-1]),
         question=talk[-1].text,
+        pictures=talk[-1].pictures,
         temperature=fields.optional_number("temperature", low=0, high=2),
         top_p=fields.optional_number("top_p", low=0, high=1),
         max_tokens=fields.optional_integer(tokens, low=1, high=1_000_000),
@@ -90,8 +94,11 @@ def _object(fields: Fields, name: str) -> dict[str, Any]:
     return value
 
 
-def read_messages(fields: Fields) -> tuple[str | None, list[ChatMessage]]:
+def read_messages(fields: Fields, *, sees: bool = False) -> tuple[str | None, list[ChatMessage]]:
     """Every system message, joined, and the talk.
+
+    Args:
+        sees: Take pictures along in the user's messages.
 
     Raises:
         InvalidRequest: Names what is wrong with `messages`.
@@ -99,39 +106,58 @@ def read_messages(fields: Fields) -> tuple[str | None, list[ChatMessage]]:
     given = fields.raw("messages")
     if not isinstance(given, list) or not 0 < len(given) <= MAX_MESSAGES:
         raise InvalidRequest(f"messages must be a list of 1 to {MAX_MESSAGES}.", field="messages")
-    messages = [_message(message, f"messages[{number}]") for number, message in enumerate(given)]
+    messages = [_message(message, f"messages[{number}]", sees) for number, message in enumerate(given)]
     system = "\n\n".join(message.text for message in messages if message.role == "system" and message.text)
     return system or None, [message for message in messages if message.role != "system"]
 
 
-def _message(value: Any, name: str) -> ChatMessage:
+def _message(value: Any, name: str, sees: bool) -> ChatMessage:
     fields = Fields(value, name=name)
     role = fields.raw("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidRequest(f"{name}.role must be one of {', '.join(_ROLES)}.", field=f"{name}.role")
     if fields.raw("tool_calls"):
         raise InvalidRequest("tool_calls are not served here.", field=f"{name}.tool_calls")
-    text = _text_of(fields.raw("content"), f"{name}.content", empty_is_fine=role != "user")
-    return ChatMessage(_ROLES[role], text)  # type: ignore[arg-type]  # the table holds only its three roles
+    pictures: list[str] | None = [] if sees and role == "user" else None
+    text = _text_of(fields.raw("content"), f"{name}.content", pictures, empty_is_fine=role != "user")
+    return ChatMessage(_ROLES[role], text, tuple(pictures or ()))  # type: ignore[arg-type]  # the table holds only its three roles
 
 
-def _text_of(content: Any, name: str, *, empty_is_fine: bool) -> str:
-    """Text, or a list of parts of it, which are joined by a line end."""
+def _text_of(content: Any, name: str, pictures: list[str] | None, *, empty_is_fine: bool) -> str:
+    """Text, or a list of parts of it, which are joined by a line end; pictures among them are put aside."""
     if isinstance(content, list):
-        content = "\n".join(_part(part, f"{name}[{number}]") for number, part in enumerate(content))
+        parts = [_part(part, f"{name}[{number}]", pictures) for number, part in enumerate(content)]
+        content = "\n".join(part for part in parts if part is not None)
     if empty_is_fine and content in (None, ""):
         return ""
     return Fields({name: content}).text(name, longest=LONGEST_TEXT)
 
 
-def _part(value: Any, name: str) -> str:
+def _part(value: Any, name: str, pictures: list[str] | None) -> str | None:
     part = Fields(value, name=name)
+    if part.raw("type") == "image_url" and pictures is not None:
+        pictures.append(_address(part, f"{name}.image_url"))
+        return None
     if part.raw("type") != "text":
         raise InvalidRequest("Only parts of type text are served here.", field=f"{name}.type")
     text = part.raw("text")
     if not isinstance(text, str):
         raise InvalidRequest(f"{name}.text must be text.", field=f"{name}.text")
     return text
+
+
+def _address(part: Fields, name: str) -> str:
+    """Where a picture is: in the address itself, or among the caller's own."""
+    told = part.raw("image_url")
+    url = told.get("url") if isinstance(told, dict) else told
+    if not isinstance(url, str) or not url:
+        raise InvalidRequest(f"{name}.url is missing.", field=f"{name}.url")
+    if not url.startswith("data:") and (":" in url or "/" in url or len(url) > LONGEST_ID):
+        raise InvalidRequest(
+            "Pictures are not fetched from addresses: send a data: address, or the id of a picture of yours.",
+            field=f"{name}.url",
+        )
+    return url
 
 
 def model_entry(card: ModelCard) -> dict[str, Any]:

@@ -43,6 +43,14 @@ def _entry(name: str) -> Schema:
     }
 
 
+CHAT_PART: Schema = {
+    "anyOf": [
+        obj({"type": {"const": "text"}, "text": TEXT}),
+        obj({"type": {"const": "image_url"}, "image_url": obj({"url": TEXT}, {"detail": TEXT})}),
+    ]
+}
+"""Pictures stand in the user's messages: as a data: address, or the id of a picture of the caller's."""
+
 SCHEMAS: dict[str, Schema] = {
     **SHARED,
     "Refusal": obj({"error": ref("Error")}),
@@ -110,7 +118,7 @@ SCHEMAS: dict[str, Schema] = {
     "ChatMessage": obj(
         {
             "role": one_of("system", "developer", "user", "assistant"),
-            "content": {"anyOf": [TEXT, many(obj({"type": {"const": "text"}, "text": TEXT})), {"type": "null"}]},
+            "content": {"anyOf": [TEXT, many(CHAT_PART), {"type": "null"}]},
         }
     ),
     "ChatRequest": obj(

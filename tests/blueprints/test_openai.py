@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -11,12 +13,15 @@ import openai
 import pytest
 import requests
 from gevent.event import Event
+from sqlalchemy import select
 
+from db.models import Picture as PictureRow
 from services.errors import VendorOverloaded
 from services.events import ReasoningDelta, Restarted, Stop, TextDelta, Usage
 from services.identity import Identity
 from services.providers.base import ChatMessage, ChatRequest
 from tests.servers import Stand
+from tests.services.pictures.samples import picture
 
 LIMIT_S = 20
 HELLO: Any = [{"role": "user", "content": "hello"}]
@@ -188,7 +193,7 @@ def test_a_days_calls_are_one_conversation(either_stand: Stand) -> None:
         ({"messages": [{"role": "user", "content": " "}]}, "messages[0].content"),
         ({"messages": ["hello"]}, "messages[0]"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": ""}}]}]},
             "messages[0].content[0].type",
         ),
     ],
@@ -352,3 +357,49 @@ def _answers(program: Program) -> list[dict[str, Any]]:
     (conversation,) = client.get("/v1/conversations", headers=headers).get_json()["conversations"]
     messages = client.get(f"/v1/conversations/{conversation['id']}/messages", headers=headers).get_json()["messages"]
     return [message for message in messages if message["role"] == "assistant"]
+
+
+def test_a_model_that_sees_is_shown_pictures(program: Program) -> None:
+    """Of the question and of what came before it; re-encoded, kept among the caller's, and named by their ids again."""
+    program.stand.provider.card = replace(program.stand.provider.card, vision=True)
+    shown = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64encode(picture()).decode()}"}}
+    talk = [
+        {"role": "user", "content": [{"type": "text", "text": "This?"}, shown]},
+        {"role": "assistant", "content": "A red field."},
+        {"role": "user", "content": [shown, {"type": "text", "text": "And this?"}]},
+    ]
+    assert program.post({"messages": talk}, **program.headers).status_code == 200
+    messages = program.stand.provider.requests[-1].messages
+    assert [(message.text, len(message.pictures)) for message in messages if message.role == "user"] == [
+        ("This?", 1),
+        ("And this?", 1),
+    ]
+    assert messages[-1].pictures[0].startswith("data:image/")
+    with program.stand.services.uow.read() as session:
+        (row,) = session.scalars(select(PictureRow))
+        own = row.id
+    shown["image_url"] = {"url": own}
+    assert program.post({"messages": talk[2:]}, **program.headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "vision", "param"),
+    [
+        ("https://example.com/cat.png", True, "messages[0].content[1].image_url.url"),
+        ("file:///etc/passwd", True, "messages[0].content[1].image_url.url"),
+        ("", True, "messages[0].content[1].image_url.url"),
+        ("data:image/png;base64,%%%", True, "messages"),
+        ("data:image/png;base64,aGVsbG8=", True, "messages"),
+        ("p_none", True, "messages"),
+        ("data:image/png;base64,aGVsbG8=", False, "messages"),
+    ],
+)
+def test_a_picture_that_cannot_be_shown_is_refused_by_name(
+    program: Program, url: str, vision: bool, param: str
+) -> None:
+    program.stand.provider.card = replace(program.stand.provider.card, vision=vision)
+    parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": url}}]
+    answer = program.post({"messages": [{"role": "user", "content": parts}]}, **program.headers)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["error"]["param"] == param
+    assert program.stand.provider.requests == []
