@@ -268,7 +268,7 @@ class RelaySettings:
         minimum=16_384,
     )
     lease_s: float = setting(
-        4.0,
+        3.0,
         "Seconds after which the turns of a silent worker are another's; with REDIS_URL only.",
         env="LEASE_S",
         minimum=0.5,

@@ -132,11 +132,13 @@ class Journal:
             there = f"{log.sent.epoch}-{log.sent.offset}" if log.known and log.sent != BEFORE_ALL else "0-0"
             words += (log.turn_id, log.fence, there)
             order = log.order if log.has_new_order or not log.known else b""
-            log.has_new_order = False
             words += (self._kept_ms if whole else 0, order, log.patience_ms, len(entries))
             for entry in entries:
                 words += entry
+        orders = [log.order for log in batch]
         answers: list[bytes] = self._link.run(APPEND, keys, words)
+        for log, order in zip(batch, orders, strict=True):
+            log.has_new_order = log.order is not order
         for log, (position, whole), answer in zip(batch, reached, answers, strict=True):
             self._note(log, position, whole, answer.decode())
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import gevent
-from sqlalchemy import Table, delete, insert
+from sqlalchemy import Table, delete, insert, select
 
 from db.errors import DatabaseBusy
-from db.models import TurnCheckpoint
+from db.models import Turn, TurnCheckpoint
 from db.unit_of_work import UnitOfWork
 from services.events import TranscriptFinal
 from services.relay.log import Position, TurnLog
@@ -52,7 +52,10 @@ class Checkpoints:
             self._greenlet.kill()
 
     def save(self) -> None:
-        """One round. A turn that ends while the rows are written leaves an orphan, which recovery sweeps away."""
+        """One round. A turn that another worker has by now is left to that one.
+
+        One that ends while the rows are written leaves an orphan, which recovery sweeps away.
+        """
         rows: list[dict[str, Any]] = []
         void: list[str] = []
         reached: list[tuple[_Saved, Position]] = []
@@ -75,9 +78,14 @@ class Checkpoints:
         if not rows:
             return
         with self._uow() as session:
-            if void:
+            fences: dict[str, int] = dict(
+                session.execute(select(Turn.id, Turn.fence).where(Turn.id.in_([row["turn_id"] for row in rows]))).all()
+            )
+            mine = {saved.log.turn_id for saved, _ in reached if fences.get(saved.log.turn_id) == saved.log.fence}
+            if void := [turn_id for turn_id in void if turn_id in mine]:
                 session.execute(delete(TurnCheckpoint).where(TurnCheckpoint.turn_id.in_(void)))
-            session.execute(_INSERT, rows)
+            if rows := [row for row in rows if row["turn_id"] in mine]:
+                session.execute(_INSERT, rows)
         for saved, position in reached:
             saved.position = position
 

@@ -39,6 +39,8 @@ LEAVING_S = 15.0
 class SupervisedWorker(Worker):
     """Loads the application after the fork, so that a reload runs the code that is on the disk then."""
 
+    renewed = False
+    """To be replaced when its turn comes."""
     retiring = False
     """To be let go as soon as another can take its place."""
     leave_by = 0.0
@@ -99,11 +101,15 @@ class Supervisor(Arbiter):
     def reload(self) -> None:
         """Have every worker replaced, with the code and the settings that are there now."""
         for worker in self.WORKERS.values():
-            worker.retiring = True
+            worker.renewed = True
 
     def manage_workers(self) -> None:
         """Keep the number of workers; one that retires goes when the others that are ready make up the number."""
         staff: list[Any] = sorted(self.WORKERS.values(), key=lambda worker: worker.age)
+        # One after the other: a start takes a whole core for seconds, and a worker's clients go to the others.
+        if not any(worker.retiring for worker in staff):
+            for worker in [worker for worker in staff if worker.renewed][:1]:
+                worker.retiring = True
         current = [worker for worker in staff if not worker.retiring]
         for worker in current[: max(0, len(current) - self.num_workers)]:
             worker.retiring = True
