@@ -13,6 +13,7 @@ from services.errors import VendorOverloaded, VendorRefused
 from services.events import Stop, TextDelta
 from services.providers.base import ChatRequest
 from services.turns import speech
+from sockets.voice import _Hearer
 from tests.scripted import words
 from tests.servers import Stand
 from tests.speakers import FRAME, Speaker
@@ -225,4 +226,31 @@ def test_other_devices_learn_of_an_utterance_and_seconds_are_metered(stand: Stan
         row = session.get(Turn, turn)
         assert row is not None
         assert row.audio_ms == 1_000
+    listener.client.disconnect()
+
+
+def test_a_connection_that_takes_no_sound_misses_it_and_nothing_is_kept(
+    stand: Stand, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It misses the rest of the sentence, hears the next one from its beginning, and the others miss nothing."""
+    listener = Speaker(speaker.address, token=speaker.token).connect()
+    stand.provider.script = words(*ANSWER)
+    hear, slow = _Hearer.hear, list[str]()
+
+    def refusing(self: _Hearer, turn: str, sentence: int, *sound: Any) -> bool:
+        slow.append(self._sid)
+        return not (sentence == 1 and self._sid == slow[0]) and hear(self, turn, sentence, *sound)
+
+    monkeypatch.setattr(_Hearer, "hear", refusing)
+    told = speaker.start("c-1", answer={"speak": True})
+    assert listener.call("turn_attach", {"turn": told["turn"]})["ok"]
+    speaker.say(told["turn"], b"\1\0" * FRAME)
+    speaker.wait_for(lambda: speaker.of("voice_answer"))
+    turn = speaker.of("voice_answer")[0]["answer"]
+    over(speaker, turn)
+    over(listener, turn)
+    heard = [[sound(device, turn, number) for number in range(3)] for device in (speaker, listener)]
+    whole = [sound_of(text, 24_000) for text in SENTENCES]
+    assert sorted(heard, key=lambda sounds: len(sounds[1])) == [[whole[0], b"", whole[2]], whole]
+    assert [len(device.of("voice_speech_end", turn)) for device in (speaker, listener)] == [3, 3]
     listener.client.disconnect()
