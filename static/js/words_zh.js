@@ -105,7 +105,7 @@ export const zh = {
   speech_unheard: "未全部听完",
   voice_announce_on: "正在听。",
   voice_announce_off: "已停止聆听。",
-  captions_elsewhere: "您的另一台设备正在听写",
+  captions_elsewhere: "你正在另一台设备上说话",
   voice_nothing: "没有听到内容，请靠近麦克风再说一次。",
   voice_too_long: "已达到一次讲话的最长时间，之前的内容已记下。",
   voice_refused_insecure: "浏览器只允许安全的页面使用麦克风。请通过 https 或在 localhost 上打开本页。",
