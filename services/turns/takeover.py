@@ -16,6 +16,7 @@ import redis
 from gevent.pool import Pool
 from prometheus_client import Counter
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from db.errors import DatabaseBusy
 from db.models import Message, Turn
@@ -42,7 +43,9 @@ LOOK_S = 0.4
 FORGOTTEN_S = 5.0
 """Between two looks for running turns of which Redis knows nothing."""
 FORGOTTEN_AGE_MS = 15_000
-AT_ONCE = 200
+FORGOTTEN_AT_ONCE = 200
+AT_ONCE = 24
+"""Turns taken in one look, so that the other workers, too, have a part of those that a dead one leaves."""
 SIDE_BY_SIDE = 8
 MAX_OUTLIVED = 5
 """A turn that outlived so many workers may be what kills them; it is ended."""
@@ -117,7 +120,7 @@ class Takeover:
             old = select(Turn.id).where(
                 Turn.status == "running", Turn.created_ms < self._clock.now_ms() - FORGOTTEN_AGE_MS
             )
-            rows = session.scalars(old.order_by(Turn.created_ms).limit(AT_ONCE)).all()
+            rows = session.scalars(old.order_by(Turn.created_ms).limit(FORGOTTEN_AT_ONCE)).all()
         self._take_each(
             self._logs.without_lease([turn_id for turn_id in rows if turn_id not in self._turns]), "forgotten"
         )
@@ -130,6 +133,7 @@ class Takeover:
         """
         todo = list(turn_ids)
         random.shuffle(todo)
+        del todo[AT_ONCE:]
         failures = [error for error in self._pool.map(lambda turn_id: self._try(turn_id, sure), todo) if error]
         if failures:
             raise failures[0]
@@ -145,25 +149,33 @@ class Takeover:
 
     def _take(self, turn_id: str, sure: Sure) -> None:
         """Claim one turn and see to it, unless somebody else has it."""
-        with self._uow.read() as session:
-            row = session.get(Turn, turn_id)
-        claimed = self._logs.claim(turn_id, least_fence=row.fence if row is not None else 0, sure=sure)
+        # Of a turn whose lease has run out Redis knows the fence; of others it may have forgotten it.
+        least_fence = 0 if sure == "lapsed" else self._fence(turn_id)
+        claimed = self._logs.claim(turn_id, least_fence=least_fence, sure=sure)
         if claimed is None:
             return
         try:
-            if row is not None and self._uow.run(
-                lambda session: note_owner(session, turn_id, claimed.log.fence, self._owner)
-            ):
-                if self._turns.draining:
-                    self._logs.hand_over(claimed.log)
-                else:
-                    self._go_on(row, claimed)
-            else:
+            row = self._uow.run(lambda session: self._own(session, turn_id, claimed.log.fence))
+            if row is None:
                 self._seal(claimed.log)
+            elif self._turns.draining:
+                self._logs.hand_over(claimed.log)
+            else:
+                self._go_on(row, claimed)
         except BaseException:
             if turn_id not in self._turns:
                 self._logs.hand_over(claimed.log)
             raise
+
+    def _fence(self, turn_id: str) -> int:
+        with self._uow.read() as session:
+            return session.scalar(select(Turn.fence).where(Turn.id == turn_id)) or 0
+
+    def _own(self, session: Session, turn_id: str, fence: int) -> Turn | None:
+        """Note the new owner in the turn's row; None when it is settled, or deleted."""
+        if not note_owner(session, turn_id, fence, self._owner):
+            return None
+        return session.get(Turn, turn_id)
 
     def _go_on(self, row: Turn, claimed: Claimed) -> None:
         log, order = claimed.log, claimed.order
@@ -216,6 +228,9 @@ class Takeover:
             message = session.get(Message, row.message_id) if row is not None else None
         if row is None:
             self._logs.discard(log)
+            return
+        if row.status == "running":  # a later owner stands in the row than Redis remembers: its own look finds it
+            self._logs.hand_over(log)
             return
         text = (message.text if message is not None else row.text) or ""
         reasoning = message.reasoning if message is not None else ""

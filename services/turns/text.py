@@ -140,8 +140,10 @@ class TextTurns:
         if (order.turn_id, order.user_id, order.message) != (row.id, row.user_id, row.message_id):
             raise ValueError("This is another turn's order.")
         route = self._catalogue.find(order.model)
-        with self._uow.read() as session:
-            shown = self._showing.again(session, order.user_id, order.messages)
+        shown = Shown(order.messages, {})
+        if any(message.pictures for message in order.messages):
+            with self._uow.read() as session:
+                shown = self._showing.again(session, order.user_id, order.messages)
         asked, text = order.asked(), log.answer()
         goes_on = bool(text) and route.continues
         if goes_on:
