@@ -120,8 +120,8 @@ def test_a_worker_that_stops_hands_its_turns_over(servers: list[ServerProcess]) 
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_a_restarted_worker_goes_on_with_what_it_left(
     servers: list[ServerProcess],
-    redis_url: str,
-    forgotten: bool,  # noqa: F811
+    redis_url: str,  # noqa: F811
+    forgotten: bool,
 ) -> None:
     """Alone, too: what the log in Redis has is not lost; where Redis has forgotten all, what was saved is not."""
     here = Device(servers[0].address).connect()
