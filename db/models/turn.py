@@ -33,7 +33,7 @@ class Turn(Base):
     """The picture a reading is of; empty for every other kind."""
     text: Mapped[LongText | None]
     result: Mapped[LongText | None]
-    """JSON: the further fields of the ending."""
+    """JSON: the further fields of the ending; while it runs, what another worker needs to go on with it."""
     model: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16), default="running")
     reason: Mapped[str] = mapped_column(String(16), default="")
