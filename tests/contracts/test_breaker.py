@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import gevent
 import pytest
 
@@ -19,6 +17,8 @@ class Desk:
         gate = workers.gate()
         self.board = BreakerBoard(gate, workers.clock) if gate is not None else None
         self.breaker = self.board.breaker("deepseek") if self.board is not None else Breaker(clock=workers.clock)
+        if self.board is not None:
+            self.board.close()  # its background could read while time is made to pass: `hear` does its work
 
     def hear(self) -> None:
         """What the background does within a second."""
@@ -27,20 +27,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(workers: Workers) -> Iterator[Desk]:
-    desk = Desk(workers)
-    yield desk
-    if desk.board is not None:
-        desk.board.close()
+def desk(workers: Workers) -> Desk:
+    return Desk(workers)
 
 
 @pytest.fixture
-def desks(joined: Workers) -> Iterator[list[Desk]]:
-    desks = [Desk(joined), Desk(joined)]
-    yield desks
-    for desk in desks:
-        assert desk.board is not None
-        desk.board.close()
+def desks(joined: Workers) -> list[Desk]:
+    return [Desk(joined), Desk(joined)]
 
 
 def fail(desk: Desk, times: int = 5) -> None:
