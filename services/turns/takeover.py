@@ -40,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 0.4
 """Between two looks for leases that have run out."""
-FORGOTTEN_S = 5.0
+FORGOTTEN_S = 2.0
 """Between two looks for running turns of which Redis knows nothing."""
-FORGOTTEN_AGE_MS = 15_000
+FORGOTTEN_AGE_MS = 6_000
 FORGOTTEN_AT_ONCE = 200
 AT_ONCE = 24
 """Turns taken in one look, so that the other workers, too, have a part of those that a dead one leaves."""
 SIDE_BY_SIDE = 8
-MAX_OUTLIVED = 5
+MAX_OUTLIVED = 10
 """A turn that outlived so many workers may be what kills them; it is ended."""
 
 
