@@ -16,8 +16,6 @@ _HEAD = """
 -- the account's, the account's from this address, the address's.
 -- ARGV: 1 when there is an address, then twice, for account and address: failures that are free, the longest wait,
 -- how soon one is forgiven (milliseconds), and for how long an address stays known.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local has_address = ARGV[1] == '1'
 local mine = KEYS[2]
 if has_address and redis.call('EXISTS', KEYS[1]) == 1 then mine = KEYS[3] end
@@ -28,15 +26,15 @@ BEGIN = Script(
     _HEAD
     + """
 -- Returns the milliseconds to wait; 0 when the attempt was let in, and counted as failed.
-local function wait(key) return tonumber(redis.call('HGET', key, 'until') or 0) - now end
+local function wait(key) return tonumber(redis.call('HGET', key, 'until') or 0) - now_ms end
 local function fail(key, at)
     local free, longest, forgiven = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local record = redis.call('HMGET', key, 'failures', 'at', 'until')
-    local passed = math.max(0, now - tonumber(record[2] or now))
+    local passed = math.max(0, now_ms - tonumber(record[2] or now_ms))
     local failures = math.max(0, tonumber(record[1] or 0) - passed / forgiven) + 1
     local blocked = tonumber(record[3] or 0)
-    if failures > free then blocked = now + math.min(2 ^ (failures - free) * 1000, longest) end
-    redis.call('HSET', key, 'failures', tostring(failures), 'at', whole(now), 'until', whole(blocked))
+    if failures > free then blocked = now_ms + math.min(2 ^ (failures - free) * 1000, longest) end
+    redis.call('HSET', key, 'failures', tostring(failures), 'at', whole(now_ms), 'until', whole(blocked))
     redis.call('PEXPIRE', key, whole(failures * forgiven + longest))
 end
 local longest_wait = wait(mine)
@@ -45,7 +43,8 @@ if longest_wait > 0 then return longest_wait end
 fail(mine, 2)
 if has_address then fail(KEYS[4], 5) end
 return 0
-"""
+""",
+    is_timed=True,
 )
 
 SUCCEED = Script(
@@ -60,7 +59,7 @@ if has_address then
     redis.call('SET', KEYS[1], 1, 'PX', ARGV[8])
 end
 return 0
-"""
+""",
 )
 
 

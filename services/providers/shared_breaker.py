@@ -16,43 +16,38 @@ REFRESH_S = 1.0
 KEPT_MS = 600_000
 """A provider nobody has asked for so long is taken to be well."""
 
-_NOW = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-"""
-
 READ = Script(
-    _NOW
-    + """
+    """
 -- KEYS: a hash of provider and the moment its rest ends. Returns providers and the milliseconds left, in turns.
 local told = redis.call('HGETALL', KEYS[1])
-for at = 2, #told, 2 do told[at] = math.max(0, tonumber(told[at]) - now) end
+for at = 2, #told, 2 do told[at] = math.max(0, tonumber(told[at]) - now_ms) end
 return told
-"""
+""",
+    is_timed=True,
 )
 
 REST = Script(
-    _NOW
-    + """
+    """
 -- KEYS: the hash. ARGV: a provider that failed, its rest (ms), how long to remember it (ms).
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + ARGV[2]))
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now_ms + ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
-"""
+""",
+    is_timed=True,
 )
 
 TRY = Script(
-    _NOW
-    + """
+    """
 -- KEYS, ARGV: as for REST. Returns 0 when the caller may ask the provider, else the milliseconds it still rests:
 -- of all workers' callers one is let through, and the next only after another rest.
 local ends = redis.call('HGET', KEYS[1], ARGV[1])
 if not ends then return 0 end
-if now < tonumber(ends) then return tonumber(ends) - now end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + ARGV[2]))
+if now_ms < tonumber(ends) then return tonumber(ends) - now_ms end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now_ms + ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 0
-"""
+""",
+    is_timed=True,
 )
 
 WELL = Script("""

@@ -8,21 +8,22 @@ from services.quota.rate_limit import RateLimit
 from services.wire.redis_gate import RedisGate, Unreachable
 from services.wire.redis_link import Script
 
-TAKE = Script("""
+TAKE = Script(
+    """
 -- KEYS: a bucket, a hash of what is left and when that was. ARGV: tokens a millisecond, the burst.
 -- Returns the milliseconds to wait, 0 when one was taken. The server's clock is the only one.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local bucket = redis.call('HMGET', KEYS[1], 'left', 'at')
 local left = tonumber(bucket[1] or burst)
-left = math.min(burst, left + math.max(0, now - tonumber(bucket[2] or now)) * rate)
+left = math.min(burst, left + math.max(0, now_ms - tonumber(bucket[2] or now_ms)) * rate)
 local wait = 0
 if left >= 1 then left = left - 1 else wait = math.ceil((1 - left) / rate) end
-redis.call('HSET', KEYS[1], 'left', tostring(left), 'at', string.format('%.0f', now))
+redis.call('HSET', KEYS[1], 'left', tostring(left), 'at', string.format('%.0f', now_ms))
 redis.call('PEXPIRE', KEYS[1], math.ceil((burst - left) / rate) + 1000) -- by then it is full, as one never seen
 return wait
-""")
+""",
+    is_timed=True,
+)
 
 
 class SharedRateLimit(RateLimit):

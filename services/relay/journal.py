@@ -35,7 +35,7 @@ MAX_UNSENT_CHARS = 32_000_000
 BEFORE_ALL = Position(1, 0)
 """Where a log begins; no entry of the stream stands for it."""
 
-APPEND = Script((Path(__file__).parent / "scripts" / "append.lua").read_text())
+APPEND = Script((Path(__file__).parent / "scripts" / "append.lua").read_text(), is_timed=True)
 
 
 class Journal:

@@ -33,6 +33,10 @@ class Keys:
     def leases(self, partition: int) -> str:
         return self._link.key(partition, "leases")
 
+    def ownership(self, turn_id: str) -> list[str]:
+        """Where it is written whose turn it is: the leases of its partition, and its facts."""
+        return [self.leases(self._link.partition(turn_id)), self.facts(turn_id)]
+
     def inbox(self, partition: int, worker: str) -> str:
         return self._link.key(partition, "inbox", worker)
 

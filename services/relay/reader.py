@@ -33,10 +33,7 @@ LONGEST_WAIT_S = 1.0
 ENTRIES_AT_ONCE = 500
 INBOX_ENTRIES = 256
 
-HEARD = Script("""
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
-""")
+HEARD = Script("redis.call('ZADD', KEYS[1], now_ms, ARGV[1])", is_timed=True)
 
 
 class Reader:

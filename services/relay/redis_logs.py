@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from services.relay.keys import Keys
 from services.relay.memory_log import MemoryLogs
 from services.relay.reader import Reader
 from services.relay.redis_log import RedisLog
-from services.wire.redis_link import RedisLink, Script
+from services.wire.redis_link import RedisLink, Script, Value
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,12 @@ PEER_S = 3.0
 """A worker that was not heard for so long is not counted on."""
 
 _SCRIPTS = Path(__file__).parent / "scripts"
-CLAIM = Script((_SCRIPTS / "claim.lua").read_text())
-GIVE = Script((_SCRIPTS / "give.lua").read_text())
-RELEASE = Script((_SCRIPTS / "release.lua").read_text())
-_NOW = """
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-"""
+CLAIM = Script((_SCRIPTS / "claim.lua").read_text(), is_timed=True)
+GIVE = Script((_SCRIPTS / "give.lua").read_text(), is_timed=True)
+RELEASE = Script((_SCRIPTS / "release.lua").read_text(), is_timed=True)
 LAPSED = Script(
-    _NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], 0, ARGV[1] == 'lapsed' and now_ms or 0, 'LIMIT', 0, 64)"
+    "return redis.call('ZRANGEBYSCORE', KEYS[1], 0, ARGV[1] == 'lapsed' and now_ms or 0, 'LIMIT', 0, 64)",
+    is_timed=True,
 )
 MISSING = Script("""
 local missing = {}
@@ -51,7 +48,7 @@ for _, turn in ipairs(ARGV) do
 end
 return missing
 """)
-PEERS = Script(_NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], now_ms - ARGV[1], '+inf')")
+PEERS = Script("return redis.call('ZRANGEBYSCORE', KEYS[1], now_ms - ARGV[1], '+inf')", is_timed=True)
 
 Sure = Literal["lapsed", "wanted", "forgotten", "dead"]
 
@@ -186,12 +183,8 @@ class RedisLogs:
         Raises:
             redis.RedisError: Redis is away; whether the turn was claimed is unknown, and a claim lapses like any lease.
         """
-        partition = self._link.partition(turn_id)
-        answer = self._link.run(
-            CLAIM,
-            [self._keys.leases(partition), self._keys.facts(turn_id)],
-            [turn_id, self.worker, round(self._lease_s * 1000), least_fence, sure],
-        )
+        words: list[Value] = [turn_id, self.worker, round(self._lease_s * 1000), least_fence, sure]
+        answer = self._link.run(CLAIM, self._keys.ownership(turn_id), words)
         if not answer:
             return None
         log = self._current(turn_id)
@@ -211,16 +204,7 @@ class RedisLogs:
 
         When Redis is away the lease runs out by itself.
         """
-        try:
-            self._journal.flush([log])
-            self._journal.forget(log)
-            log.lose()
-            self._copy(log)
-            partition = self._link.partition(log.turn_id)
-            keys = [self._keys.leases(partition), self._keys.facts(log.turn_id)]
-            self._link.run(RELEASE, keys, [log.turn_id, log.fence])
-        except redis.RedisError as error:
-            logger.warning("turn %s is handed over when its lease ends: %s", log.turn_id, error)
+        self._part_with(log, RELEASE, [])
 
     def fetch(self, turn_id: str, timeout_s: float) -> Claimed | None:
         """Have a turn that another worker runs brought here, because its user is here now.
@@ -248,26 +232,18 @@ class RedisLogs:
 
     def give(self, log: RedisLog, worker: str) -> None:
         """Let one other worker have this turn, which has been let go of here."""
-        try:
-            self._journal.flush([log])
-            self._journal.forget(log)
-            log.lose()
-            self._copy(log)
-            keys = [self._keys.leases(self._link.partition(log.turn_id)), self._keys.facts(log.turn_id)]
-            self._link.run(GIVE, keys, [log.turn_id, log.fence, worker, round(self._lease_s * 1000), log.order])
-        except redis.RedisError as error:
-            logger.warning("turn %s is given when its lease ends: %s", log.turn_id, error)
+        self._part_with(log, GIVE, [worker, round(self._lease_s * 1000), log.order])
 
     def discard(self, log: RedisLog) -> None:
         """Forget a turn that no longer exists, here and in Redis."""
         self._journal.forget(log)
         log.lose()
         self._kept.drop(log.turn_id)
-        partition = self._link.partition(log.turn_id)
+        leases, facts = self._keys.ownership(log.turn_id)
 
         def delete(client: Any) -> None:
-            client.zrem(self._keys.leases(partition), log.turn_id)
-            client.delete(self._keys.facts(log.turn_id), self._keys.log(log.turn_id))
+            client.zrem(leases, log.turn_id)
+            client.delete(facts, self._keys.log(log.turn_id))
 
         with suppress(redis.RedisError):
             self._link.ask(delete)
@@ -311,6 +287,17 @@ class RedisLogs:
     def _overtaken(self, log: RedisLog) -> None:
         log.lose()
         self._copy(log)
+
+    def _part_with(self, log: RedisLog, script: Script, words: Sequence[Value]) -> None:
+        """Write what is left of an owned log, then let `script` say who may have the turn."""
+        try:
+            self._journal.flush([log])
+            self._journal.forget(log)
+            log.lose()
+            self._copy(log)
+            self._link.run(script, self._keys.ownership(log.turn_id), [log.turn_id, log.fence, *words])
+        except redis.RedisError as error:
+            logger.warning("turn %s is handed over when its lease ends: %s", log.turn_id, error)
 
     def _copy(self, log: RedisLog) -> None:
         self._copies[log.turn_id] = 0.0

@@ -22,31 +22,34 @@ RENEWED_S = 5.0
 AT_ONCE = 200
 """Users in one script."""
 
-TAKE = Script("""
+TAKE = Script(
+    """
 -- KEYS: a user's places, a sorted set of place and the moment it lapses.
 -- ARGV: a new place, the most, the lease (ms), and those to free before, with blanks. Returns 1 when it was taken.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for place in string.gmatch(ARGV[4], '%S+') do redis.call('ZREM', KEYS[1], place) end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms)
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[1], now_ms + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
-""")
+""",
+    is_timed=True,
+)
 
-KEEP = Script("""
+KEEP = Script(
+    """
 -- KEYS: users' places. ARGV: the lease (ms), then for each user the places to renew and those to free, with blanks.
 -- A place that lapsed, or that Redis has lost, is taken again: its turn runs.
-local time = redis.call('TIME')
-local lapses = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+local lapses = now_ms + ARGV[1]
 for at, key in ipairs(KEYS) do
     for place in string.gmatch(ARGV[2 * at], '%S+') do redis.call('ZADD', key, lapses, place) end
     for place in string.gmatch(ARGV[2 * at + 1], '%S+') do redis.call('ZREM', key, place) end
     redis.call('PEXPIRE', key, ARGV[1])
 end
 return 1
-""")
+""",
+    is_timed=True,
+)
 
 
 class SharedPlaces(Places):

@@ -10,7 +10,7 @@ import gevent
 import redis
 from gevent.lock import BoundedSemaphore
 
-from .redis_link import PARTITIONS, RedisLink, Script, Value
+from .redis_link import RedisLink, Script, Value
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class RedisGate:
         while True:
             gevent.sleep(PROBE_S)
             try:
-                for partition in range(PARTITIONS if self.link.is_cluster else 1):
+                for partition in range(self.link.partitions):
                     self._write(partition)
             except redis.RedisError:
                 continue

@@ -37,6 +37,11 @@ BLOCK_S = 0.4
 PARTITIONS = 16
 """Of a cluster. The keys of one partition share a hash slot, so that one script or one read may touch them all."""
 
+_CLOCK = """
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
 Value = str | bytes | int | float
 
 
@@ -155,9 +160,13 @@ class RedisLink:
 class Script:
     """A Lua script: one atomic step on the keys of one partition."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    def __init__(self, source: str, *, is_timed: bool = False) -> None:
+        """
+        Args:
+            is_timed: It finds the server's clock, the only one that all workers share, in `now_ms`.
+        """
+        self._source = _CLOCK + source if is_timed else source
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     def run(self, client: Any, keys: Sequence[str], arguments: Iterable[Value]) -> Any:
         words = [*keys, *arguments]

@@ -1,4 +1,5 @@
 -- Appends to several turns' logs, each as far as its fence still holds, and renews their leases.
+-- `now_ms` is the server's clock, which `wire/redis_link.py` puts before it.
 --
 -- KEYS: the partition's leases, then each turn's facts and log.
 -- ARGV: the owner, the lease and the life of a running turn's keys in ms; then for each turn its id, its fence, the id
@@ -18,8 +19,6 @@ local function comes_before(one, other)
 end
 
 local owner, lease_ms, life_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local answers = {}
 local at = 4
 

@@ -1,4 +1,5 @@
 -- Gives a turn whose owner has gone silent to another worker, under the next fence.
+-- `now_ms` is the server's clock, which `wire/redis_link.py` puts before it.
 --
 -- KEYS: the partition's leases, the turn's facts.
 -- ARGV: the turn's id, who claims it, the lease in ms, the highest fence the database knows, and how sure the claimant
@@ -8,8 +9,6 @@
 -- Answers the new fence, what the turn was asked, and how many owners it has outlived, or nothing. An owner that handed
 -- it over (its lease is 0) is not counted.
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local until_ms = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local sure = ARGV[5]
 
