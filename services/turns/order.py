@@ -1,8 +1,10 @@
-"""What a text turn was asked, in a form that another worker can go on from."""
+"""What a turn was asked, or how far it has come, in a form that another worker can go on from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import update
@@ -36,7 +38,7 @@ class TextOrder:
     prompt_estimate: int
 
     def packed(self) -> bytes:
-        return orjson.dumps({"kind": "text", **asdict(self)})
+        return _packed("text", asdict(self))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> TextOrder:
@@ -44,9 +46,7 @@ class TextOrder:
         Raises:
             ValueError, TypeError: It is another kind's, or another version of this server wrote it.
         """
-        fields = orjson.loads(packed)
-        if fields.pop("kind", None) != "text":
-            raise ValueError("This is not the order of a text turn.")
+        fields = _unpacked("text", packed)
         messages = tuple(
             ChatMessage(message["role"], message["text"], tuple(message["pictures"])) for message in fields["messages"]
         )
@@ -62,6 +62,37 @@ class TextOrder:
             max_tokens=self.granted,
             user=self.user_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOrder:
+    """How far an utterance has come, for a worker that goes on with it: the first byte not taken, and what listens."""
+
+    next: int
+    rate: int
+    model: str
+
+    def packed(self) -> bytes:
+        return _packed("voice", asdict(self))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> VoiceOrder:
+        """
+        Raises:
+            ValueError, TypeError: It is another kind's, or another version of this server wrote it.
+        """
+        return cls(**_unpacked("voice", packed))
+
+
+def _packed(kind: str, fields: Mapping[str, Any]) -> bytes:
+    return orjson.dumps({"kind": kind, **fields})
+
+
+def _unpacked(kind: str, packed: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = orjson.loads(packed)
+    if fields.pop("kind", None) != kind:
+        raise ValueError(f"This is not the order of a {kind} turn.")
+    return fields
 
 
 def keep_order(session: Session, order: TextOrder) -> None:

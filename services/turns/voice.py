@@ -35,13 +35,14 @@ from services.turns.admission import Admission
 from services.turns.bare import Unmetered
 from services.turns.following import Following
 from services.turns.handing import Handing
+from services.turns.order import VoiceOrder
 from services.turns.records import free_old_name
 from services.turns.request import TextRequest
 from services.turns.running import Launch, RunningTurn
 from services.turns.settlement import Settlement
 from services.turns.text import TextTurns
 from services.turns.turns import START, Turns
-from services.turns.voice_request import AnswerRequest, VoiceOrder, VoiceRequest
+from services.turns.voice_request import AnswerRequest, VoiceRequest
 from services.turns.voice_session import VoiceSession
 
 logger = logging.getLogger(__name__)
@@ -301,9 +302,12 @@ class VoiceTurns:
         if opened.card.note:
             told["note"] = opened.card.note
 
-        def settle(outcome: Outcome) -> TurnEnded:
+        def over() -> None:
             session.end("turn")
-            self._forget(session.turn_id)
+            del self.sessions[session.turn_id], self._running[session.turn_id]
+
+        def settle(outcome: Outcome) -> TurnEnded:
+            over()
             self._seconds.labels(opened.card.id).inc(session.audio_ms / 1000)
             result = {
                 **told, "bytes": session.next, "audio_ms": session.audio_ms, "ended_by": session.ended_by
@@ -313,10 +317,6 @@ class VoiceTurns:
 
         def order() -> bytes:
             return VoiceOrder(session.next, session.rate, opened.card.id).packed()
-
-        def left() -> None:
-            session.end("turn")
-            self._forget(session.turn_id)
 
         # People may be silent as long as the session's own limits let them; `check` sees to the rest.
         longest_s = 2 * self._settings.max_s + self._settings.idle_s + FINISH_S
@@ -332,11 +332,8 @@ class VoiceTurns:
             order=order(),
             order_now=order,
             patience_ms=PATIENCE_MS,
-            on_left=left,
+            on_left=over,
         )
-
-    def _forget(self, turn_id: str) -> None:
-        del self.sessions[turn_id], self._running[turn_id]
 
     def _stream(self, opened: _Opened, told: dict[str, Any]) -> Iterator[ProviderEvent]:
         """The turn's entries: what is heard, and the answer's beginning."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
-import orjson
+from dataclasses import dataclass
 
 from services.turns.speak_request import SpeakRequest
 
@@ -38,26 +36,3 @@ class VoiceRequest:
     model: str | None = None
     answer: AnswerRequest | None = None
     is_live: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceOrder:
-    """How far an utterance has come, for a worker that goes on with it: the first byte not taken, and what listens."""
-
-    next: int
-    rate: int
-    model: str
-
-    def packed(self) -> bytes:
-        return orjson.dumps({"kind": "voice", **asdict(self)})
-
-    @classmethod
-    def unpacked(cls, packed: bytes) -> VoiceOrder:
-        """
-        Raises:
-            ValueError, TypeError: It is another kind's, or another version of this server wrote it.
-        """
-        fields = orjson.loads(packed)
-        if fields.pop("kind", None) != "voice":
-            raise ValueError("This is not the order of a voice turn.")
-        return cls(**fields)
